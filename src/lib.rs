@@ -1,0 +1,2 @@
+//! zoonet
+#![allow(clippy::allow_attributes, reason = "set per module below")]
