@@ -10,3 +10,10 @@
 
 #[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod route;
+
+#[cfg(feature = "proxy")]
+pub mod check;
+#[cfg(feature = "proxy")]
+pub mod config;
+#[cfg(feature = "proxy")]
+pub mod proxy;

@@ -119,18 +119,17 @@ pub(super) fn faults(entries: &[Entry]) -> Vec<RouteFault> {
 
 /// Each rule with the first one whose subtree it overlaps.
 ///
-/// Sorted by ensemble and component, what overlaps a subtree is next to it or shares an ancestor
-/// with it, so this needs no comparison of all with all.
+/// Sorted by ensemble and component, a subtree is followed by all that lies in it, so only those
+/// that are still open have to be compared, not all with all.
 fn overlaps(rules: &[(usize, Rule)]) -> Vec<RouteFault> {
-    let mut by_root: BTreeMap<(EnsembleId, Vec<&[u8]>), Vec<&(usize, Rule)>> = BTreeMap::new();
-    for rule in rules {
-        let root = rule.1.real_root();
-        let key = (rule.1.ensemble, components(root).collect());
-        by_root.entry(key).or_default().push(rule);
-    }
+    let mut sorted: Vec<&(usize, Rule)> = rules.iter().collect();
+    sorted.sort_by(|(_, a), (_, b)| {
+        let order = a.ensemble.cmp(&b.ensemble);
+        order.then_with(|| components(a.real_root()).cmp(components(b.real_root())))
+    });
     let mut faults = Vec::new();
     let mut above: Vec<&(usize, Rule)> = Vec::new();
-    for rule in by_root.values().flatten().copied() {
+    for rule in sorted {
         above.retain(|upper| {
             upper.1.ensemble == rule.1.ensemble
                 && below_or_at(rule.1.real_root(), upper.1.real_root()).is_some()
