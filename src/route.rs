@@ -308,7 +308,7 @@ impl RouteMap {
     #[must_use]
     pub fn fingerprint(&self, names: &[impl AsRef<str>]) -> Fingerprint {
         let mut fingerprint = Fingerprint::START;
-        for rule in &self.rules {
+        for rule in self.rules.iter().filter(|rule| !self.is_redundant(rule)) {
             let name = names.get(rule.ensemble.index()).map_or("", AsRef::as_ref);
             fingerprint = fingerprint
                 .field(&rule.prefix)
@@ -316,6 +316,16 @@ impl RouteMap {
                 .field(rule.real_root());
         }
         fingerprint
+    }
+
+    /// Whether paths would go the same way without this rule.
+    fn is_redundant(&self, rule: &Rule) -> bool {
+        // The prefix without its last component decides, as for a sequential create.
+        let upper = self.route_sequential(&rule.prefix);
+        rule.prefix != b"/"
+            && rule.ensemble == upper.ensemble
+            && rule.is_identity()
+            && upper.is_identity()
     }
 
     /// The longest prefix by one binary search per component of `path`.

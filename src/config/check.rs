@@ -230,8 +230,9 @@ impl Checker {
             entries.push((route.prefix.value.as_bytes().to_vec(), id, root));
             written.push(route);
         }
+        let home_name = ensembles.get(home.index()).map_or("NAME", |e| &e.name);
         for fault in RouteMap::faults(&entries) {
-            self.fault(&fault, &written, block, ensembles);
+            self.fault(&fault, &written, block, home_name);
         }
         RouteMap::new(home, entries).ok()
     }
@@ -264,18 +265,11 @@ impl Checker {
         self.lookup(&route.ensemble, route.at, ensembles)
     }
 
-    fn fault(
-        &mut self,
-        fault: &RouteFault,
-        written: &[Written],
-        block: Location,
-        ensembles: &[Ensemble],
-    ) {
+    fn fault(&mut self, fault: &RouteFault, written: &[Written], block: Location, home: &str) {
         let line = |index: usize| written.get(index).map_or(0, |r| r.prefix.referenced.line());
         let (at, complaint) = match *fault {
             RouteFault::NoTop => {
-                let name = ensembles.first().map_or("NAME", |e| e.name.as_str());
-                let example = name.to_owned();
+                let example = home.to_owned();
                 (block, Complaint::NoTop { example })
             }
             RouteFault::Prefix { entry, fault } => {

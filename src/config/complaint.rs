@@ -118,8 +118,8 @@ pub enum Complaint {
     Size { found: String },
     #[error("`{found}` is out of range; expected {range}")]
     Range { found: String, range: &'static str },
-    #[error("`{found}` is not a whole number")]
-    Number { found: String },
+    #[error("`{found}` is not a number; expected {range}")]
+    Number { found: String, range: &'static str },
     #[error("`{found}` is not an absolute path; expected one such as /var/lib/zoonet")]
     NotAbsolute { found: String },
     #[error("`{found}` is not a log filter: {why}; expected `info`, or `warn,zoonet=debug`")]
@@ -245,6 +245,7 @@ impl fmt::Display for Report<'_> {
                 column,
                 complaint,
             } = mistake;
+            let complaint = printable(&complaint.to_string());
             f.write_str(separator)?;
             separator = "\n";
             if *line == 0 {
@@ -256,6 +257,7 @@ impl fmt::Display for Report<'_> {
             let Some(shown) = self.text.lines().nth(before) else {
                 continue;
             };
+            let shown = shown.replace(|c: char| c.is_control() && c != '\t', "?");
             let number = line.to_string();
             // A tab is as wide in the mark as in the line above it.
             let before = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -269,6 +271,19 @@ impl fmt::Display for Report<'_> {
         }
         Ok(())
     }
+}
+
+/// What was found may contain what moves the cursor.
+fn printable(words: &str) -> String {
+    let mut printable = String::new();
+    for c in words.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
 }
 
 /// `a, b, c`, cut where nobody would read on.
@@ -292,7 +307,12 @@ struct Hint<'a>(&'a str, &'a [String]);
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(found, known) = self;
-        let most = 2.min(found.chars().count().saturating_sub(1));
+        // Of very short words everything is near.
+        let most = match found.chars().count() {
+            0..=2 => 0,
+            3 => 1,
+            _ => 2,
+        };
         let near = known
             .iter()
             .map(|word| (distance(found, word), word))
@@ -318,7 +338,7 @@ impl fmt::Display for Allowed {
             PathFault::Sequential => {
                 "another name: such a node is made by whoever owns its parent, not by this route"
             }
-            PathFault::System => "a path outside of it",
+            PathFault::System => "a path outside of `/zookeeper`",
         })
     }
 }

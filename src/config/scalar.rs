@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Complaint, LogFormat, Server};
 use crate::route::BarrierKind;
 
+const OUTSTANDING: &str = "1 to 1000000";
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -80,11 +81,12 @@ pub(super) fn outstanding(found: &str) -> Result<usize, Complaint> {
     if number.is_empty() || !rest.is_empty() {
         return Err(Complaint::Number {
             found: found.to_owned(),
+            range: OUTSTANDING,
         });
     }
     match number.parse() {
         Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
-        _ => Err(out_of_range(found, "1 to 1000000")),
+        _ => Err(out_of_range(found, OUTSTANDING)),
     }
 }
 

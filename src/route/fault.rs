@@ -75,7 +75,7 @@ pub enum PathFault {
     #[error("ends in ten digits, as the names of sequential nodes do")]
     Sequential,
     /// ZooKeeper's own subtree.
-    #[error("is in `/zookeeper`, which is always home's")]
+    #[error("is ZooKeeper's own, which is always home's under its own name")]
     System,
 }
 

@@ -271,6 +271,13 @@ fn fingerprints_name_the_routing() {
     let other_region = RouteMap::new(US, swapped).unwrap();
     assert_eq!(other_region.fingerprint(&["eu", "us"]), print);
 
+    let redundant = [("/us", US, ""), ("/eu/a", EU, ""), ("/eu/a/b", EU, "")];
+    let routes = [("/", US, ""), ("/eu", EU, ""), ("/x", EU, "/y")];
+    let redundant = map(&[&routes[..], &redundant].concat());
+    assert_eq!(redundant.fingerprint(&names), print);
+    let needed = map(&[&routes[..], &[("/eu/a", US, "")]].concat());
+    assert_ne!(needed.fingerprint(&names), print);
+
     assert_ne!(one.fingerprint(&["us", "ap"]), print);
     assert_ne!(other_region.fingerprint(&names), print);
     let moved = map(&[("/", US, ""), ("/eu", EU, ""), ("/x", EU, "/z")]);
