@@ -178,6 +178,9 @@ impl Driver {
                 let used = self.frames(&mut bytes, Side::Client, cx);
                 self.client
                     .give_back(bytes, used.as_ref().map_or(0, |used| *used));
+                if !self.session.wants_client() {
+                    self.client.retry();
+                }
                 used.map(|_| true).map_err(End::Fault)
             }
         }

@@ -59,6 +59,8 @@ pub(super) struct Pipe {
     stream: TcpStream,
     /// Read, but not yet used: at most one frame and what came with it.
     left: Vec<u8>,
+    /// Whether there may be whole frames in it, which no further byte has to come for.
+    untried: bool,
     /// To be written, from `written` on.
     unwritten: Vec<u8>,
     written: usize,
@@ -70,6 +72,7 @@ impl Pipe {
         Self {
             stream,
             left: Vec::new(),
+            untried: false,
             unwritten: Vec::new(),
             written: 0,
             broken: false,
@@ -88,6 +91,12 @@ impl Pipe {
     /// Reads once. What was left before comes first.
     pub(super) fn intake(&mut self, cx: &mut Context<'_>) -> Intake {
         let (mut buffer, kept) = self.borrow();
+        if std::mem::take(&mut self.untried) {
+            return Intake::Bytes(Bytes {
+                buffer,
+                filled: kept,
+            });
+        }
         let mut space = ReadBuf::new(buffer.get_mut(kept..).unwrap_or_default());
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
         let filled = kept + space.filled().len();
@@ -121,6 +130,11 @@ impl Pipe {
         // Doubling: what a frame's length promises is not reserved before it comes.
         buffer.resize((kept * 2).max(SCRATCH * 2), 0);
         (buffer, kept)
+    }
+
+    /// The frames given back were not all looked at: the next intake starts with them.
+    pub(super) fn retry(&mut self) {
+        self.untried = !self.left.is_empty();
     }
 
     /// Takes the buffer back and keeps what was not used.
