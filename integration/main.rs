@@ -1,1 +1,16 @@
-fn main() {}
+//! Everything that needs more than one unit of the program: one test target, a module per topic.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the ban is for the core; real processes take real time"
+)]
+
+#[expect(
+    dead_code,
+    reason = "the bed offers more than the tests of any one day take"
+)]
+mod testbed;
+
+#[cfg(test)]
+mod bed;
