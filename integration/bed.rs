@@ -2,6 +2,7 @@
 //! observers lag, and it leaves nothing behind, however the process that made it ends.
 
 mod relay;
+mod sidecar;
 
 use std::env;
 use std::io::{Read as _, stdin};
@@ -35,6 +36,14 @@ fn each_server_has_the_role_it_was_planned_for() {
         assert_eq!((count(Role::Leader), count(Role::Follower)), (1, 2));
         assert_eq!(ensemble.observers()[0].role(), Some(Role::Observer));
         assert!(ensemble.follower().is_some());
+    }
+}
+
+#[test]
+fn a_pair_of_standalone_ensembles_is_at_hand() {
+    let pair = regions::shared_pair();
+    for ensemble in [&pair.us, &pair.eu] {
+        assert_eq!(ensemble.leader().unwrap().role(), Some(Role::Standalone));
     }
 }
 
@@ -75,6 +84,7 @@ fn a_standalone_server_is_stopped_killed_and_restarted_where_it_was() {
     let ensemble = Plan::new("alone").start();
     let server = &ensemble.servers()[0];
     assert_eq!(server.role(), Some(Role::Standalone));
+    server.stop();
     server.stop();
     assert!(server.ask("ruok").is_err(), "a stopped server is silent");
     server.resume();

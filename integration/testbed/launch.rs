@@ -18,7 +18,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,
+};
 
 /// A command for `program` that [`Process::spawn`] ties to our life.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
@@ -78,6 +80,15 @@ impl Process {
             kill_process(self.pid, signal)
                 .unwrap_or_else(|error| panic!("{} takes no signal: {error}", self.name));
         }
+    }
+
+    /// Stops it and waits until all its threads stand still; [`Signal::CONT`] lets it go on.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        // Looks without taking: stopping twice is fine, and its exit is for `try_wait` to take.
+        let still = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        // An error means that its exit was taken before: it stands still for good.
+        let _ = waitid(WaitId::Pid(self.pid), still);
     }
 
     /// How it ended, or `None` if it still runs after `within`.

@@ -4,7 +4,8 @@
 //!
 //! * Fixtures live in statics, which are never dropped, and a test run may be killed. One helper
 //!   process therefore waits for our end on a pipe and removes what is left, unless a panic told
-//!   it to keep the logs.
+//!   it to keep the logs. A panic that a test expects counts too: nobody can tell them apart in
+//!   time, so tests on the bed do not use `should_panic`.
 
 use std::fs;
 use std::io::Write as _;

@@ -109,12 +109,12 @@ impl Server {
 
     /// Stops it without a word: its sockets stay open and nobody answers.
     pub(crate) fn stop(&self) {
-        self.signal(Signal::STOP);
+        self.with_process(Process::stop);
     }
 
     /// Lets a stopped server go on.
     pub(crate) fn resume(&self) {
-        self.signal(Signal::CONT);
+        self.with_process(|process| process.signal(Signal::CONT));
     }
 
     /// Kills it if it is up, and starts it on the same ports and data; does not wait for a role.
@@ -129,9 +129,9 @@ impl Server {
         fs::read_to_string(&self.layout.log).unwrap_or_else(|error| error.to_string())
     }
 
-    fn signal(&self, signal: Signal) {
+    fn with_process(&self, act: impl FnOnce(&Process)) {
         match self.process().as_ref() {
-            Some(process) => process.signal(signal),
+            Some(process) => act(process),
             None => panic!("{} is down", self.name),
         }
     }
