@@ -25,10 +25,12 @@ fn the_configuration_has_the_shape_of_the_manual() {
         .barrier("eu", "quorum")
         .route("/", "us")
         .mount("/legacy", "eu", "/old/app")
+        .log("warn")
         .key("idle_leg_timeout: 30s");
     let expected = r#"listen: 127.0.0.1:5
 home: us
 state: /state
+log: warn
 idle_leg_timeout: 30s
 ensembles:
   us:

@@ -132,7 +132,6 @@ impl Setup {
             address,
             program: program.as_ref().to_owned(),
             config,
-            filter: self.log.clone(),
             running: Mutex::new(None),
             scratch,
         };
@@ -143,9 +142,10 @@ impl Setup {
     /// The file as the sidecar will read it.
     pub(crate) fn yaml(&self, listen: SocketAddr, state: &Path) -> String {
         let mut text = format!(
-            "listen: {listen}\nhome: {}\nstate: {}\n",
+            "listen: {listen}\nhome: {}\nstate: {}\nlog: {}\n",
             self.home,
-            state.display()
+            state.display(),
+            self.log,
         );
         let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes all");
         for setting in &self.settings {
@@ -172,7 +172,6 @@ pub(crate) struct Sidecar {
     address: SocketAddr,
     program: PathBuf,
     config: PathBuf,
-    filter: String,
     running: Mutex<Option<Process>>,
     scratch: Scratch,
 }
@@ -241,7 +240,6 @@ impl Sidecar {
             .arg("run")
             .arg("--config")
             .arg(&self.config)
-            .env("RUST_LOG", &self.filter)
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
