@@ -1,2 +1,19 @@
-//! zoonet
-#![allow(clippy::allow_attributes, reason = "set per module below")]
+//! A sidecar that makes several stock ZooKeeper ensembles behave as one, for unmodified clients.
+//!
+//! The core is pure and always compiled; everything that touches the world is behind the feature
+//! `proxy`. Modules are listed in the order in which data meets them.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the ban is for the core: denied on its modules below"
+)]
+
+#[deny(clippy::disallowed_types, clippy::disallowed_methods)]
+pub mod route;
+
+#[cfg(feature = "proxy")]
+pub mod check;
+#[cfg(feature = "proxy")]
+pub mod config;
+#[cfg(feature = "proxy")]
+pub mod proxy;

@@ -1,1 +1,109 @@
-fn main() {}
+//! The command line: arguments, logging, exit code.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use zoonet::config::{Config, LogFormat};
+use zoonet::route::BarrierKind;
+use zoonet::{check, proxy};
+
+/// Makes several stock ZooKeeper ensembles behave as one, for unmodified clients.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the sidecar until it is told to stop.
+    Run {
+        /// The configuration; all keys are explained in config/reference.yaml.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration and print what it says.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Print where paths go: path, ensemble, name there, winning prefix; tabs between.
+    Route {
+        /// The configuration.
+        file: PathBuf,
+        /// Paths as clients see them.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match execute(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::Run { config } => return run(Config::load(&config)?, &config),
+        Command::Check { file } => check::summary(&Config::load(&file)?, out)?,
+        Command::Route { file, paths } => {
+            let paths = paths.iter().map(|path| path.as_encoded_bytes());
+            check::routes(&Config::load(&file)?, paths, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn run(config: Config, file: &Path) -> anyhow::Result<()> {
+    start_logging(&config)?;
+    tracing::info!(
+        config = %file.display(),
+        home = %config.ensemble(config.home()).name,
+        fingerprint = %config.fingerprint(),
+        "starting"
+    );
+    if config.state.is_some() {
+        tracing::warn!("`state` is not used by this version: nothing survives a restart");
+    }
+    for ensemble in &config.ensembles {
+        if ensemble.barrier == BarrierKind::None {
+            tracing::warn!(ensemble = %ensemble.name, "`barrier: none`: no consistency guarantee");
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(proxy::run(config))?;
+    Ok(())
+}
+
+fn start_logging(config: &Config) -> anyhow::Result<()> {
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&config.log)?)
+        .with_writer(io::stderr);
+    match config.log_format {
+        LogFormat::Human => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}

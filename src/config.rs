@@ -1,0 +1,163 @@
+//! From YAML to a configuration that can be run.
+//!
+//! Three steps: [`raw`] is the file with places and unknown keys refused, [`check`] judges all of
+//! it and collects every mistake, and what comes out is a [`Config`] in which a route without an
+//! ensemble, an overlap or an address that must not be listened on cannot exist. All keys are
+//! explained in `config/reference.yaml`; `config/rejected` shows the words for each mistake.
+//!
+//! # Decisions
+//!
+//! * Scalars are read as text, and a key without a value is a mistake: YAML's guesses (`no` as
+//!   false, `12:30` as a number, nothing as the default) help nobody at night.
+//! * What the parser itself refuses (syntax, unknown and duplicate keys, a list where a map has to
+//!   be) stops at the first mistake; everything behind that is reported together.
+//! * One server in two ensembles is refused. It is a slip of copying in every case we could think
+//!   of, and its effect (writes of one region landing in another) is found late.
+
+mod check;
+mod complaint;
+mod raw;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use complaint::{Complaint, ConfigError, Mistake};
+
+use crate::route::{BarrierKind, EnsembleId, Fingerprint, RouteMap};
+
+/// Everything an operator decides about one sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where metrics, health and status are served, if at all.
+    pub admin: Option<SocketAddr>,
+    /// Where the leg table is kept.
+    pub state: Option<PathBuf>,
+    /// Sorted by name; an [`EnsembleId`] is a position in this list.
+    pub ensembles: Vec<Ensemble>,
+    /// Which path is whose; knows the home ensemble.
+    pub routes: RouteMap,
+    /// What a client may take up.
+    pub limits: Limits,
+    /// How long one server has for accepting a connection.
+    pub connect_timeout: Duration,
+    /// How long a client has for its connect request.
+    pub handshake_timeout: Duration,
+    /// How long a remote request may take; a quarter of the session timeout if not given.
+    pub request_timeout: Option<Duration>,
+    /// Whether `/zookeeper/config` shows the real servers.
+    pub expose_config: bool,
+    /// What is logged, in the words of tracing's filter.
+    pub log: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+/// One stock ZooKeeper cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ensemble {
+    /// Its name in the file.
+    pub name: String,
+    /// Its servers; never empty.
+    pub servers: Vec<Server>,
+    /// Servers to be tried before the others.
+    pub prefer: Vec<Server>,
+    /// What is put in front of the first read after a switch to it.
+    pub barrier: BarrierKind,
+}
+
+/// A server's client address; the name is resolved when it is dialled.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Server {
+    /// Name or address, the latter without brackets.
+    pub host: String,
+    /// The client port.
+    pub port: u16,
+}
+
+/// Bounds on what one client may take up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in one frame.
+    pub frame_limit: usize,
+    /// Bytes of requests that wait behind a drain.
+    pub look_ahead: usize,
+    /// Requests in flight.
+    pub outstanding: usize,
+}
+
+/// The shape of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For eyes.
+    #[default]
+    Human,
+    /// For collectors: one JSON object per line.
+    Json,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or with everything that is wrong in it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
+            path: path.to_owned(),
+            cause,
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Checks `text`; `name` is what it is called in messages.
+    ///
+    /// # Errors
+    /// With everything that is wrong in it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let checked = match serde_yaml::from_str(text) {
+            Ok(raw) => check::check(raw),
+            Err(error) => Err(vec![complaint::from_yaml(error.without_snippet())]),
+        };
+        checked.map_err(|mistakes| ConfigError::rejected(name, text, mistakes))
+    }
+
+    /// What sidecars that belong together have in common; see [`RouteMap::fingerprint`].
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let names: Vec<&str> = self.ensembles.iter().map(|e| e.name.as_str()).collect();
+        self.routes.fingerprint(&names)
+    }
+
+    /// The ensemble of this region.
+    #[must_use]
+    pub fn home(&self) -> EnsembleId {
+        self.routes.home()
+    }
+
+    /// The ensemble with this id.
+    ///
+    /// # Panics
+    /// If the id is of another configuration.
+    #[must_use]
+    pub fn ensemble(&self, id: EnsembleId) -> &Ensemble {
+        let ensemble = self.ensembles.get(id.index());
+        ensemble.expect("an id comes from this configuration's own routes")
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') {
+            write!(f, "[{host}]:{port}")
+        } else {
+            write!(f, "{host}:{port}")
+        }
+    }
+}

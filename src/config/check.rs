@@ -1,0 +1,371 @@
+//! The raw file against the rules; goes on after a mistake, so that all are reported together.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_yaml::{Location, Spanned};
+
+use super::raw::{Pairs, RawConfig, RawEnsemble, RawTarget, Text};
+use super::{Complaint, Config, Ensemble, Limits, LogFormat, Mistake, Server, scalar};
+use crate::route::{BarrierKind, EnsembleId, Entry, RouteFault, RouteMap};
+
+const MOST_ENSEMBLES: usize = 1000;
+
+pub(super) fn check(raw: RawConfig) -> Result<Config, Vec<Mistake>> {
+    let mut checker = Checker::default();
+    let config = checker.config(raw);
+    match config {
+        Some(config) if checker.mistakes.is_empty() => Ok(config),
+        _ => Err(checker.mistakes),
+    }
+}
+
+#[derive(Default)]
+struct Checker {
+    mistakes: Vec<Mistake>,
+    /// Of each server that was seen: the ensemble, and where.
+    owners: BTreeMap<Server, (String, Location)>,
+}
+
+/// A route as written.
+struct Written {
+    prefix: Text,
+    ensemble: String,
+    root: Option<Text>,
+    /// Of the whole value.
+    at: Location,
+}
+
+impl Checker {
+    fn config(&mut self, raw: RawConfig) -> Option<Config> {
+        let ensembles = self.ensembles(raw.ensembles);
+        let home = self.home(raw.home.as_ref(), &ensembles);
+        let routes = self.routes(raw.routes, home, &ensembles);
+        let (listen, admin) = self.addresses(
+            raw.allow_remote.as_ref(),
+            raw.listen.as_ref(),
+            raw.admin.as_ref(),
+        );
+        let config = Config {
+            listen,
+            admin,
+            state: self.optional(raw.state.as_ref(), scalar::absolute),
+            ensembles,
+            limits: Limits {
+                // ZooKeeper's own default for jute.maxbuffer.
+                frame_limit: self.or(raw.frame_limit.as_ref(), 0xf_ffff, scalar::frame_limit),
+                look_ahead: self.or(raw.look_ahead.as_ref(), 1 << 20, scalar::look_ahead),
+                outstanding: self.or(raw.outstanding.as_ref(), 1000, scalar::outstanding),
+            },
+            connect_timeout: self.or(
+                raw.connect_timeout.as_ref(),
+                Duration::from_secs(2),
+                scalar::duration,
+            ),
+            handshake_timeout: self.or(
+                raw.handshake_timeout.as_ref(),
+                Duration::from_secs(10),
+                scalar::duration,
+            ),
+            request_timeout: self.optional(raw.request_timeout.as_ref(), scalar::duration),
+            expose_config: self.or(raw.expose_config.as_ref(), false, scalar::boolean),
+            log: self
+                .optional(raw.log.as_ref(), scalar::log)
+                .unwrap_or_else(|| "info".to_owned()),
+            log_format: self.or(
+                raw.log_format.as_ref(),
+                LogFormat::default(),
+                scalar::log_format,
+            ),
+            routes: routes?,
+        };
+        Some(config)
+    }
+
+    fn addresses(
+        &mut self,
+        allow_remote: Option<&Text>,
+        listen: Option<&Text>,
+        admin: Option<&Text>,
+    ) -> (SocketAddr, Option<SocketAddr>) {
+        let remote = self.or(allow_remote, false, scalar::boolean);
+        let local = |text: &str| match scalar::address(text)? {
+            found if remote || found.ip().to_canonical().is_loopback() => Ok(found),
+            found => Err(Complaint::Remote { found }),
+        };
+        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 2181));
+        let listening = self.or(listen, default, local);
+        let admin_address = self.optional(admin, local);
+        if let (Some(same), Some(text)) = (admin_address, admin)
+            && same == listening
+            && same.port() != 0
+        {
+            self.blame(text.referenced, Complaint::SameAddress(same));
+        }
+        (listening, admin_address)
+    }
+
+    fn ensembles(&mut self, raw: Option<Spanned<Pairs<RawEnsemble>>>) -> Vec<Ensemble> {
+        let Some(raw) = raw else {
+            self.missing(
+                Location::UNKNOWN,
+                "ensembles",
+                "`ensembles: { NAME: { servers: [HOST:PORT] } }`",
+            );
+            return Vec::new();
+        };
+        let found = raw.value.0.len();
+        if found > MOST_ENSEMBLES {
+            self.blame(raw.referenced, Complaint::TooManyEnsembles { found });
+        }
+        let mut ensembles: Vec<Ensemble> = raw
+            .value
+            .0
+            .into_iter()
+            .map(|(key, value)| self.ensemble(&key, &value.value))
+            .collect();
+        ensembles.sort_by(|a, b| a.name.cmp(&b.name));
+        ensembles
+    }
+
+    fn ensemble(&mut self, key: &Text, raw: &RawEnsemble) -> Ensemble {
+        if let Err(complaint) = scalar::name(&key.value) {
+            self.blame(key.referenced, complaint);
+        }
+        if let Some(tls) = &raw.tls {
+            self.blame(tls.referenced, Complaint::Tls);
+        }
+        let servers = match &raw.servers {
+            Some(servers) if servers.value.is_empty() => {
+                self.blame(servers.referenced, Complaint::NoServers);
+                Vec::new()
+            }
+            Some(servers) => self.servers(&key.value, &servers.value),
+            None => {
+                self.missing(key.referenced, "servers", "`servers: [HOST:PORT]`");
+                Vec::new()
+            }
+        };
+        let prefer = raw.prefer.as_ref().map(|p| p.value.as_slice());
+        Ensemble {
+            name: key.value.clone(),
+            servers,
+            prefer: self.servers(&key.value, prefer.unwrap_or_default()),
+            barrier: self.or(
+                raw.barrier.as_ref(),
+                BarrierKind::default(),
+                scalar::barrier,
+            ),
+        }
+    }
+
+    /// One list of servers: a list must not repeat itself, ensembles must not share.
+    fn servers(&mut self, ensemble: &str, list: &[Text]) -> Vec<Server> {
+        let mut seen = BTreeMap::new();
+        let mut servers = Vec::new();
+        for text in list {
+            let at = text.referenced;
+            let server = match scalar::server(&text.value) {
+                Ok(server) => server,
+                Err(complaint) => {
+                    self.blame(at, complaint);
+                    continue;
+                }
+            };
+            let first = *seen.entry(server.clone()).or_insert(at);
+            if first != at {
+                let (found, line) = (text.value.clone(), first.line());
+                self.blame(at, Complaint::DuplicateServer { found, line });
+                continue;
+            }
+            let owner = self.owners.entry(server.clone());
+            let (owner, first) = owner.or_insert_with(|| (ensemble.to_owned(), at));
+            if owner != ensemble {
+                let complaint = Complaint::ForeignServer {
+                    found: text.value.clone(),
+                    owner: owner.clone(),
+                    line: first.line(),
+                };
+                self.blame(at, complaint);
+                continue;
+            }
+            servers.push(server);
+        }
+        servers
+    }
+
+    fn home(&mut self, home: Option<&Text>, ensembles: &[Ensemble]) -> EnsembleId {
+        let Some(home) = home else {
+            let example = "`home: NAME`, the ensemble of this region";
+            self.missing(Location::UNKNOWN, "home", example);
+            return EnsembleId::new(0);
+        };
+        let id = self.lookup(&home.value, home.referenced, ensembles);
+        id.unwrap_or(EnsembleId::new(0))
+    }
+
+    fn routes(
+        &mut self,
+        raw: Option<Spanned<Pairs<RawTarget>>>,
+        home: EnsembleId,
+        ensembles: &[Ensemble],
+    ) -> Option<RouteMap> {
+        let Some(raw) = raw else {
+            let example = "`routes: { /: NAME }`, which ensemble has which paths";
+            self.missing(Location::UNKNOWN, "routes", example);
+            return None;
+        };
+        let block = raw.referenced;
+        let mut written = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
+        for (index, (prefix, target)) in raw.value.0.into_iter().enumerate() {
+            let route = self.route(prefix, target);
+            let id = self.known(&route, ensembles).unwrap_or_else(|| {
+                // An ensemble of its own, so that it overlaps nothing.
+                let stand_in = u16::try_from(MOST_ENSEMBLES + index).unwrap_or(u16::MAX);
+                EnsembleId::new(stand_in)
+            });
+            let root = route.root.as_ref().map(|r| r.value.as_bytes().to_vec());
+            entries.push((route.prefix.value.as_bytes().to_vec(), id, root));
+            written.push(route);
+        }
+        let home_name = ensembles.get(home.index()).map_or("NAME", |e| &e.name);
+        for fault in RouteMap::faults(&entries) {
+            self.fault(&fault, &written, block, home_name);
+        }
+        RouteMap::new(home, entries).ok()
+    }
+
+    fn route(&mut self, prefix: Text, target: Spanned<RawTarget>) -> Written {
+        let at = target.referenced;
+        let (ensemble, root, at) = match target.value {
+            RawTarget::Name(name) => (name, None, at),
+            RawTarget::Mount(mount) => match mount.ensemble {
+                Some(text) => (text.value, mount.root, text.referenced),
+                None => {
+                    self.missing(at, "ensemble", "`ensemble: NAME`");
+                    (String::new(), mount.root, at)
+                }
+            },
+        };
+        Written {
+            prefix,
+            ensemble,
+            root,
+            at,
+        }
+    }
+
+    /// The ensemble of a route; no second complaint where the name is missing.
+    fn known(&mut self, route: &Written, ensembles: &[Ensemble]) -> Option<EnsembleId> {
+        if route.ensemble.is_empty() {
+            return None;
+        }
+        self.lookup(&route.ensemble, route.at, ensembles)
+    }
+
+    fn fault(&mut self, fault: &RouteFault, written: &[Written], block: Location, home: &str) {
+        let line = |index: usize| written.get(index).map_or(0, |r| r.prefix.referenced.line());
+        let (at, complaint) = match *fault {
+            RouteFault::NoTop => {
+                let example = home.to_owned();
+                (block, Complaint::NoTop { example })
+            }
+            RouteFault::Prefix { entry, fault } => {
+                let Some(route) = written.get(entry) else {
+                    return;
+                };
+                let found = route.prefix.value.clone();
+                (route.prefix.referenced, Complaint::Path { found, fault })
+            }
+            RouteFault::Root { entry, fault } => {
+                let root = written.get(entry).and_then(|r| r.root.as_ref());
+                let Some(root) = root else {
+                    return;
+                };
+                let found = root.value.clone();
+                (root.referenced, Complaint::Path { found, fault })
+            }
+            RouteFault::Duplicate { entry, first } => {
+                let Some(route) = written.get(entry) else {
+                    return;
+                };
+                let (found, line) = (route.prefix.value.clone(), line(first));
+                let complaint = Complaint::DuplicateRoute { found, line };
+                (route.prefix.referenced, complaint)
+            }
+            RouteFault::Overlap { entry, first } => {
+                let (Some(route), Some(other)) = (written.get(entry), written.get(first)) else {
+                    return;
+                };
+                let complaint = Complaint::Overlap {
+                    prefix: route.prefix.value.clone(),
+                    real: route.real().to_owned(),
+                    ensemble: route.ensemble.clone(),
+                    other: other.prefix.value.clone(),
+                    line: line(first),
+                };
+                let root = route.root.as_ref().map(|root| root.referenced);
+                (root.unwrap_or(route.prefix.referenced), complaint)
+            }
+        };
+        self.blame(at, complaint);
+    }
+
+    fn lookup(&mut self, name: &str, at: Location, ensembles: &[Ensemble]) -> Option<EnsembleId> {
+        let index = ensembles.iter().position(|e| e.name == name);
+        if let Some(index) = index {
+            return u16::try_from(index).ok().map(EnsembleId::new);
+        }
+        // Without any ensembles that is what is wrong, and is said already.
+        if !ensembles.is_empty() {
+            let complaint = Complaint::UnknownEnsemble {
+                found: name.to_owned(),
+                known: ensembles.iter().map(|e| e.name.clone()).collect(),
+            };
+            self.blame(at, complaint);
+        }
+        None
+    }
+
+    /// The value, or the default where there is none or it is wrong.
+    fn or<T>(
+        &mut self,
+        text: Option<&Text>,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Complaint>,
+    ) -> T {
+        self.optional(text, parse).unwrap_or(default)
+    }
+
+    fn optional<T>(
+        &mut self,
+        text: Option<&Text>,
+        parse: impl FnOnce(&str) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        let text = text?;
+        match parse(&text.value) {
+            Ok(value) => Some(value),
+            Err(complaint) => {
+                self.blame(text.referenced, complaint);
+                None
+            }
+        }
+    }
+
+    fn missing(&mut self, at: Location, key: &'static str, example: &'static str) {
+        self.blame(at, Complaint::Missing { key, example });
+    }
+
+    fn blame(&mut self, at: Location, complaint: Complaint) {
+        self.mistakes.push(Mistake::new(at, complaint));
+    }
+}
+
+impl Written {
+    fn real(&self) -> &str {
+        let root = self.root.as_ref().unwrap_or(&self.prefix);
+        &root.value
+    }
+}

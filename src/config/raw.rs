@@ -1,0 +1,143 @@
+//! The file as it is written: known keys only, every value with its place.
+//!
+//! Scalars are kept as text whatever YAML would make of them, so that the checks can quote what
+//! was found and judge all of it in one go.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde_yaml::Spanned;
+
+/// A scalar and where it stands.
+pub(super) type Text = Spanned<String>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) listen: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) allow_remote: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) admin: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) home: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) state: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) ensembles: Option<Spanned<Pairs<RawEnsemble>>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) routes: Option<Spanned<Pairs<RawTarget>>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) expose_config: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) frame_limit: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) look_ahead: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) outstanding: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) connect_timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) handshake_timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) request_timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) log: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) log_format: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEnsemble {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) servers: Option<Spanned<Vec<Text>>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) prefer: Option<Spanned<Vec<Text>>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) barrier: Option<Text>,
+    /// Known, so that it can be refused by name.
+    #[serde(default, deserialize_with = "given")]
+    pub(super) tls: Option<Spanned<IgnoredAny>>,
+}
+
+/// What a route leads to.
+#[derive(Debug)]
+pub(super) enum RawTarget {
+    Name(String),
+    Mount(RawMount),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMount {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) ensemble: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) root: Option<Text>,
+}
+
+/// A map in the order it is written, keys with their places.
+#[derive(Debug)]
+pub(super) struct Pairs<V>(pub(super) Vec<(Text, Spanned<V>)>);
+
+/// A key that is there has a value: `home:` alone is a mistake, not the absence of `home`.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for InOrder<V> {
+            type Value = Pairs<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map (`key: value` lines)")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<V>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        from.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawTarget {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct NameOrMount;
+
+        impl<'de> Visitor<'de> for NameOrMount {
+            type Value = RawTarget;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an ensemble, or { ensemble: NAME, root: PATH }")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<RawTarget, E> {
+                Ok(RawTarget::Name(name.to_owned()))
+            }
+
+            // An ensemble may be called `1`.
+            fn visit_u64<E>(self, name: u64) -> Result<RawTarget, E> {
+                Ok(RawTarget::Name(name.to_string()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawTarget, A::Error> {
+                RawMount::deserialize(MapAccessDeserializer::new(map)).map(RawTarget::Mount)
+            }
+        }
+
+        from.deserialize_any(NameOrMount)
+    }
+}

@@ -1,0 +1,219 @@
+//! One value each: text in, a checked value or a complaint out.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Complaint, LogFormat, Server};
+use crate::route::BarrierKind;
+
+const OUTSTANDING: &str = "1 to 1000000";
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+pub(super) fn boolean(found: &str) -> Result<bool, Complaint> {
+    match found {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Complaint::Bool {
+            found: found.to_owned(),
+        }),
+    }
+}
+
+pub(super) fn address(found: &str) -> Result<SocketAddr, Complaint> {
+    found.parse().map_err(|_| Complaint::Address {
+        found: found.to_owned(),
+    })
+}
+
+pub(super) fn duration(found: &str) -> Result<Duration, Complaint> {
+    let (number, unit) = number_and_unit(found);
+    let unit = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "" if !number.is_empty() => {
+            return Err(Complaint::NoUnit {
+                found: found.to_owned(),
+            });
+        }
+        _ => {
+            return Err(Complaint::Duration {
+                found: found.to_owned(),
+            });
+        }
+    };
+    if number.is_empty() {
+        return Err(Complaint::Duration {
+            found: found.to_owned(),
+        });
+    }
+    // Digits only, so what does not fit is too large.
+    let millis = number.parse().unwrap_or(u64::MAX).saturating_mul(unit);
+    if (1..=600_000).contains(&millis) {
+        return Ok(Duration::from_millis(millis));
+    }
+    Err(Complaint::DurationRange {
+        found: found.to_owned(),
+    })
+}
+
+pub(super) fn frame_limit(found: &str) -> Result<usize, Complaint> {
+    match size(found)? {
+        size if (KIB..=GIB).contains(&size) => Ok(size),
+        _ => Err(out_of_range(found, "1KiB to 1GiB")),
+    }
+}
+
+pub(super) fn look_ahead(found: &str) -> Result<usize, Complaint> {
+    match size(found)? {
+        size if (4 * KIB..=GIB).contains(&size) => Ok(size),
+        _ => Err(out_of_range(found, "4KiB to 1GiB")),
+    }
+}
+
+pub(super) fn outstanding(found: &str) -> Result<usize, Complaint> {
+    let (number, rest) = number_and_unit(found);
+    if number.is_empty() || !rest.is_empty() {
+        return Err(Complaint::Number {
+            found: found.to_owned(),
+            range: OUTSTANDING,
+        });
+    }
+    match number.parse() {
+        Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
+        _ => Err(out_of_range(found, OUTSTANDING)),
+    }
+}
+
+pub(super) fn absolute(found: &str) -> Result<PathBuf, Complaint> {
+    let path = PathBuf::from(found);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(Complaint::NotAbsolute {
+        found: found.to_owned(),
+    })
+}
+
+pub(super) fn barrier(found: &str) -> Result<BarrierKind, Complaint> {
+    let kind = BarrierKind::ALL.into_iter().find(|k| k.name() == found);
+    kind.ok_or_else(|| Complaint::Word {
+        found: found.to_owned(),
+        allowed: BarrierKind::ALL.map(|k| k.name().to_owned()).to_vec(),
+    })
+}
+
+pub(super) fn log_format(found: &str) -> Result<LogFormat, Complaint> {
+    match found {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Complaint::Word {
+            found: found.to_owned(),
+            allowed: vec!["human".to_owned(), "json".to_owned()],
+        }),
+    }
+}
+
+pub(super) fn log(found: &str) -> Result<String, Complaint> {
+    match EnvFilter::try_new(found) {
+        Ok(_) => Ok(found.to_owned()),
+        Err(why) => Err(Complaint::Filter {
+            found: found.to_owned(),
+            why: why.to_string(),
+        }),
+    }
+}
+
+pub(super) fn name(found: &str) -> Result<String, Complaint> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if (1..=64).contains(&found.len()) && found.bytes().all(allowed) {
+        return Ok(found.to_owned());
+    }
+    Err(Complaint::Name {
+        found: found.to_owned(),
+    })
+}
+
+pub(super) fn server(written: &str) -> Result<Server, Complaint> {
+    let found = || written.to_owned();
+    if written.contains([',', ' ']) {
+        return Err(Complaint::SeveralServers { found: found() });
+    }
+    if written.contains('/') {
+        return Err(Complaint::ServerPath { found: found() });
+    }
+    let (host, port) = match written.rsplit_once(':') {
+        Some((_, port)) if port.ends_with(']') => {
+            return Err(Complaint::NoPort { found: found() });
+        }
+        Some(parts) => parts,
+        None => return Err(Complaint::NoPort { found: found() }),
+    };
+    let host = check_host(host).ok_or_else(|| Complaint::Host {
+        found: found(),
+        host: host.to_owned(),
+    })?;
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse() {
+        Ok(number) if digits && number != 0 => Ok(Server { host, port: number }),
+        _ => Err(Complaint::Port {
+            found: found(),
+            port: port.to_owned(),
+        }),
+    }
+}
+
+/// Lower case, so that one server has one spelling.
+fn check_host(host: &str) -> Option<String> {
+    if let Some(inner) = host.strip_prefix('[') {
+        let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
+        return Some(address.to_string());
+    }
+    let mut labels = host.split('.');
+    let last = labels.clone().next_back().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) && !last.is_empty() {
+        // No name ends in a number, so this is meant as an address.
+        let address: Ipv4Addr = host.parse().ok()?;
+        return Some(IpAddr::V4(address).to_string());
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let sound = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(allowed);
+    (host.len() <= 253 && labels.all(sound)).then(|| host.to_ascii_lowercase())
+}
+
+fn size(found: &str) -> Result<usize, Complaint> {
+    let (number, unit) = number_and_unit(found);
+    let unit = match unit {
+        "" => Some(1),
+        "KiB" => Some(KIB),
+        "MiB" => Some(MIB),
+        "GiB" => Some(GIB),
+        _ => None,
+    };
+    match unit {
+        Some(unit) if !number.is_empty() => {
+            let number: usize = number.parse().unwrap_or(usize::MAX);
+            Ok(number.saturating_mul(unit))
+        }
+        _ => Err(Complaint::Size {
+            found: found.to_owned(),
+        }),
+    }
+}
+
+fn out_of_range(found: &str, range: &'static str) -> Complaint {
+    Complaint::Range {
+        found: found.to_owned(),
+        range,
+    }
+}
+
+fn number_and_unit(found: &str) -> (&str, &str) {
+    let end = found.find(|c: char| !c.is_ascii_digit());
+    found.split_at(end.unwrap_or(found.len()))
+}

@@ -1,0 +1,334 @@
+//! The composition of one client session: a deterministic state machine without sockets, clocks or
+//! tasks.
+//!
+//! The shell hands in the client's and the legs' frames, tells of connections that came up or went,
+//! and of the time; it takes out what is to be written, dialled and closed:
+//!
+//! 1. hand in one thing ([`Session::client_frame`], [`Session::leg_frame`], [`Session::leg_up`],
+//!    [`Session::leg_lost`], [`Session::tick`], ...);
+//! 2. take out every [`Output`] with [`Session::poll`];
+//! 3. if the frame's [`Verdict`] says so, pass its bytes on as they are. Outputs come first: a
+//!    barrier goes in front of its read.
+//!
+//! So the bytes of most frames are never copied here. One connection of a client is one `Session`.
+//!
+//! ```text
+//! client ─frame→ request ─→ spread (where to) ─→ switch (drain, barrier) ─→ leg ─→ ensemble
+//! client ←frame─ pipeline (in order) ←─ translate, gather ←─ answer ←─ leg ←─ ensemble
+//! ```
+
+mod answer;
+mod event;
+mod gather;
+mod leg;
+mod liveness;
+mod pipeline;
+mod request;
+mod spread;
+mod switch;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use event::{ClientFault, Event, LegFault, Loss};
+pub use switch::Barrier;
+
+use crate::route::{BarrierKind, EnsembleId, RouteMap};
+use crate::wire::connect::Credentials;
+use crate::wire::frames;
+use crate::wire::opcode::OpCode;
+use crate::wire::words::Role;
+use crate::wire::{SessionId, Zxid, code};
+use leg::{Leg, Legs, Owner, State};
+use pipeline::Pipeline;
+use spread::Recursive;
+use switch::Switch;
+
+/// Milliseconds since a moment the shell chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tick(pub u64);
+
+impl Tick {
+    /// So many milliseconds later.
+    #[must_use]
+    pub const fn after(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+}
+
+/// What all sessions of a configuration share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// Where paths go.
+    routes: RouteMap,
+    /// The barrier of each ensemble, by [`EnsembleId::index`].
+    barriers: Vec<BarrierKind>,
+    /// Whether paths of an ensemble have other names there, by [`EnsembleId::index`].
+    rooted: Vec<bool>,
+    /// Largest payload of a request, bytes.
+    pub frame_limit: usize,
+    /// Bytes of requests a client may have waiting behind a drain or a dial.
+    pub look_ahead: usize,
+    /// Replies a client may be owed before it is no longer read.
+    pub outstanding: usize,
+    /// How long a remote request may take, milliseconds; a quarter of the session timeout where
+    /// nothing is said, and never a third or more of it.
+    pub request_timeout: Option<u64>,
+    /// Whether clients see the real servers in `/zookeeper/config`.
+    pub expose_config: bool,
+}
+
+impl Settings {
+    /// Settings for these routes, with ZooKeeper's frame limit. `barriers` holds one per ensemble.
+    #[must_use]
+    pub fn new(routes: RouteMap, barriers: Vec<BarrierKind>) -> Self {
+        let mut rooted = vec![false; barriers.len()];
+        for rule in routes.rules().iter().filter(|rule| !rule.is_identity()) {
+            if let Some(rooted) = rooted.get_mut(rule.ensemble().index()) {
+                *rooted = true;
+            }
+        }
+        Self {
+            routes,
+            barriers,
+            rooted,
+            frame_limit: frames::DEFAULT_LIMIT,
+            look_ahead: 1 << 20,
+            outstanding: 1_000,
+            request_timeout: None,
+            expose_config: false,
+        }
+    }
+
+    /// The ensemble client sessions live on.
+    #[must_use]
+    pub fn home(&self) -> EnsembleId {
+        self.routes.home()
+    }
+
+    fn is_rooted(&self, ensemble: EnsembleId) -> bool {
+        self.rooted.get(ensemble.index()).copied().unwrap_or(false)
+    }
+
+    fn barrier(&self, ensemble: EnsembleId) -> BarrierKind {
+        self.barriers
+            .get(ensemble.index())
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+/// What becomes of a frame that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Its bytes go on to the leg of this ensemble, behind all outputs.
+    ToLeg(EnsembleId),
+    /// Its bytes, which may have been patched, go on to the client, behind all outputs.
+    ToClient,
+    /// Nothing: whatever follows from it is among the outputs.
+    Taken,
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// Write this frame to the client.
+    ToClient(Vec<u8>),
+    /// Write this frame to the leg of an ensemble.
+    ToLeg(EnsembleId, Vec<u8>),
+    /// Reach a server of this ensemble and hand it this handshake; the answer is
+    /// [`Session::leg_up`], [`Session::leg_refused`] or [`Session::leg_unreachable`].
+    Dial(EnsembleId, Vec<u8>),
+    /// Find out what the server of this leg is; the answer is [`Session::role`], or none.
+    LearnRole(EnsembleId),
+    /// Close the leg's connection, or give up dialling it.
+    HangUp(EnsembleId),
+    /// Write what is to be written to the client, then close everything. Nothing follows.
+    CloseClient,
+    /// Log or count this.
+    Happened(Event),
+}
+
+/// How far the session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    Open,
+    /// The client asked to end the session.
+    Closing {
+        since: Tick,
+    },
+    /// Nothing more is read from the client, nor sent to it.
+    Ended,
+}
+
+/// One connection of a client, and the upstream sessions that serve it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Session {
+    settings: Arc<Settings>,
+    /// The client's session: home's.
+    me: Credentials,
+    phase: Phase,
+    switch: Switch,
+    pipeline: Pipeline,
+    legs: Legs,
+    recursive: Recursive,
+    /// The client's credentials, in order: payloads of its auth packets.
+    auths: Vec<Vec<u8>>,
+    /// The largest zxid of home's that was written to the client.
+    shown: Zxid,
+    /// When the client was heard last.
+    heard: Tick,
+    /// When something was written to the client last.
+    written: Tick,
+    outputs: VecDeque<Output>,
+}
+
+/// How the client's session came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Home has just created it.
+    New,
+    /// It was there before and home attached it again.
+    Attached,
+}
+
+impl Session {
+    /// The session home has granted to a client.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, me: Credentials, origin: Origin, now: Tick) -> Self {
+        let home = settings.routes.home();
+        let composes = !settings.routes.is_single();
+        Self {
+            switch: match origin {
+                Origin::New => Switch::of_new_session(home, composes),
+                Origin::Attached => Switch::of_old_session(home, composes),
+            },
+            legs: Legs::new(home, Leg::live(me.clone(), now)),
+            settings,
+            me,
+            phase: Phase::Open,
+            pipeline: Pipeline::default(),
+            recursive: Recursive::default(),
+            auths: Vec::new(),
+            shown: Zxid::NONE,
+            heard: now,
+            written: now,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The client's session id.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.me.session
+    }
+
+    /// The next thing to do; call until there is none after whatever was handed in.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Whether the client should be read. Not while too much waits behind a drain, or too many
+    /// replies are owed: then the socket's own flow control holds the client back.
+    #[must_use]
+    pub fn wants_client(&self) -> bool {
+        self.phase == Phase::Open
+            && self.pipeline.held_bytes() <= self.settings.look_ahead
+            && self.pipeline.owed() < self.settings.outstanding
+    }
+
+    /// A server granted the session that was dialled for.
+    pub fn leg_up(&mut self, ensemble: EnsembleId, credentials: Credentials, now: Tick) {
+        if self.phase != Phase::Open {
+            self.outputs.push_back(Output::HangUp(ensemble));
+            return;
+        }
+        let event = Event::LegUp {
+            ensemble,
+            session: credentials.session,
+            timeout: credentials.timeout,
+        };
+        self.outputs.push_back(Output::Happened(event));
+        self.legs.get(ensemble).up(credentials, now);
+        for index in 0..self.auths.len() {
+            self.add_auth(ensemble, index, now);
+        }
+        self.send_held(now);
+    }
+
+    /// The session a leg wanted to resume has expired. Its ephemerals are gone, which the client
+    /// can only learn by losing its connection.
+    pub fn leg_refused(&mut self, ensemble: EnsembleId) {
+        self.legs.get(ensemble).state = State::Idle { resume: None };
+        self.happened(Event::LegLost {
+            ensemble,
+            reason: Loss::Expired,
+        });
+        self.end();
+    }
+
+    /// No server of an ensemble could be reached: the requests waiting for it are answered
+    /// CONNECTIONLOSS, it is dialled again after a while.
+    pub fn leg_unreachable(&mut self, ensemble: EnsembleId, now: Tick) {
+        self.legs.get(ensemble).unreachable(now);
+        self.happened(Event::LegUnreachable { ensemble });
+        self.fail_held(ensemble);
+        self.send_held(now);
+    }
+
+    /// What the server of a leg's present connection is.
+    pub fn role(&mut self, ensemble: EnsembleId, role: Role) {
+        self.legs.get(ensemble).role = Some(role);
+    }
+
+    /// A leg's connection is gone. What was outstanding on it is answered CONNECTIONLOSS, its
+    /// outcome is not known; the session is attached to another server.
+    pub fn leg_lost(&mut self, ensemble: EnsembleId, reason: Loss, now: Tick) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        self.happened(Event::LegLost { ensemble, reason });
+        let leg = self.legs.get(ensemble);
+        let in_flight = leg.lost(now);
+        let watched = leg.watched;
+        self.switch.lost(ensemble);
+        if ensemble == self.settings.home() {
+            // Servers close right after they have answered a closeSession.
+            if !matches!(self.phase, Phase::Closing { .. })
+                || self.pipeline.next_ready() != Some(OpCode::CloseSession)
+            {
+                self.end();
+            }
+            return;
+        }
+        for lost in in_flight {
+            if let Owner::Client { seq, part, .. } = lost.owner {
+                self.fail(seq, part, code::CONNECTION_LOSS);
+            }
+        }
+        if watched {
+            // The watches went with the connection. The client arms them again when it reconnects.
+            self.end();
+        }
+        self.release(now);
+        self.send_held(now);
+        self.tick(now);
+    }
+
+    fn happened(&mut self, event: Event) {
+        self.outputs.push_back(Output::Happened(event));
+    }
+
+    /// Ends the client's connection. Its session lives on at home until it times out there.
+    fn end(&mut self) {
+        if self.phase != Phase::Ended {
+            self.phase = Phase::Ended;
+            self.outputs.push_back(Output::CloseClient);
+        }
+    }
+}

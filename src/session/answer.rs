@@ -1,0 +1,323 @@
+//! From the legs to the client.
+
+use super::event::{Event, LegFault, Loss};
+use super::leg::Owner;
+use super::pipeline::{Owed, Ready, Stamp};
+use super::switch::Trust;
+use super::translate::{self, Names, Owners, Seen};
+use super::{Output, Phase, Session, Tick, Verdict, spread};
+use crate::route::EnsembleId;
+use crate::wire::frames::PREFIX;
+use crate::wire::jute::Writer;
+use crate::wire::opcode::{Access, OpCode, Target};
+use crate::wire::reply::{self, ReplyHeader};
+use crate::wire::{WireFault, Xid, code};
+
+/// How long an end of the session waits for remote ensembles, milliseconds (contract 3.9).
+pub(super) const CLOSE_BOUND: u64 = 1_000;
+
+impl Session {
+    /// Takes a reply or an event: the payload of a frame of a leg's. It may be patched in place.
+    pub fn leg_frame(&mut self, ensemble: EnsembleId, payload: &mut [u8], now: Tick) -> Verdict {
+        if self.phase == Phase::Ended {
+            return Verdict::Taken;
+        }
+        match self.read_frame(ensemble, payload, now) {
+            Ok(verdict) => verdict,
+            Err(fault) => {
+                self.outputs.push_back(Output::HangUp(ensemble));
+                self.leg_lost(ensemble, Loss::Broken(fault), now);
+                Verdict::Taken
+            }
+        }
+    }
+
+    fn read_frame(
+        &mut self,
+        ensemble: EnsembleId,
+        payload: &mut [u8],
+        now: Tick,
+    ) -> Result<Verdict, LegFault> {
+        let header = ReplyHeader::parse(payload)?;
+        let is_home = ensemble == self.settings.home();
+        let leg = self.legs.get(ensemble);
+        leg.heard(&header, now);
+        if header.xid == Xid::NOTIFICATION {
+            return Ok(self.event(ensemble, payload, &header, now)?);
+        }
+        let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
+        match answered.owner {
+            Owner::Client { seq, part, op } if is_home && !self.settings.is_rooted(ensemble) => {
+                Ok(self.answer(
+                    ensemble,
+                    Answer {
+                        seq,
+                        part,
+                        op,
+                        header,
+                        stamp: Stamp::Own,
+                    },
+                    payload,
+                    now,
+                ))
+            }
+            Owner::Client { seq, part, op } => {
+                let stamp = if is_home { Stamp::Own } else { Stamp::Home };
+                self.translated(
+                    ensemble,
+                    Answer {
+                        seq,
+                        part,
+                        op,
+                        header,
+                        stamp,
+                    },
+                    payload,
+                    now,
+                )
+            }
+            Owner::ClientPing => {
+                self.written = now;
+                Ok(Verdict::ToClient)
+            }
+            Owner::Ping => Ok(Verdict::Taken),
+            Owner::Barrier => {
+                self.switch.answered(ensemble, Access::Ordered, &header);
+                if !header.was_ordered() {
+                    self.happened(Event::BarrierFailed {
+                        ensemble,
+                        err: header.err,
+                    });
+                }
+                self.send_held(now);
+                Ok(Verdict::Taken)
+            }
+            Owner::Auth(index) => {
+                if header.err != code::OK {
+                    // The server closes next; the leg goes on without these credentials (T19).
+                    self.legs.get(ensemble).refused_auths.insert(index);
+                    self.happened(Event::AuthRefused {
+                        ensemble,
+                        err: header.err,
+                    });
+                }
+                Ok(Verdict::Taken)
+            }
+            Owner::Close => {
+                self.release(now);
+                Ok(Verdict::Taken)
+            }
+        }
+    }
+
+    /// Events go out at once: in leg order, and so ahead of the reply that shows the new state.
+    fn event(
+        &mut self,
+        ensemble: EnsembleId,
+        payload: &[u8],
+        header: &ReplyHeader,
+        now: Tick,
+    ) -> Result<Verdict, WireFault> {
+        let rooted = self.settings.is_rooted(ensemble);
+        let names = Names {
+            routes: &self.settings.routes,
+            ensemble,
+            rooted,
+        };
+        match translate::event(payload, header.zxid, &names)? {
+            Seen::AsIs => {
+                self.written = now;
+                Ok(Verdict::ToClient)
+            }
+            Seen::Renamed(frame) => {
+                self.written = now;
+                self.outputs.push_back(Output::ToClient(frame));
+                Ok(Verdict::Taken)
+            }
+            Seen::Hidden => Ok(Verdict::Taken),
+        }
+    }
+
+    /// A reply in which names or ids may have to change.
+    fn translated(
+        &mut self,
+        ensemble: EnsembleId,
+        answer: Answer,
+        payload: &mut [u8],
+        now: Tick,
+    ) -> Result<Verdict, LegFault> {
+        if answer.header.err != code::OK {
+            return Ok(self.answer(ensemble, answer, payload, now));
+        }
+        let leg = self
+            .legs
+            .get(ensemble)
+            .session()
+            .map_or(self.me.session, |leg| leg.session);
+        let owners = Owners {
+            leg,
+            client: self.me.session,
+        };
+        let rooted = self.settings.is_rooted(ensemble);
+        let names = Names {
+            routes: &self.settings.routes,
+            ensemble,
+            rooted,
+        };
+        match translate::reply(payload, answer.op, owners, &names)? {
+            None => Ok(self.answer(ensemble, answer, payload, now)),
+            Some(mut frame) => {
+                let payload = frame.get_mut(PREFIX..).unwrap_or_default();
+                if self.answer(ensemble, answer, payload, now) == Verdict::ToClient {
+                    self.outputs.push_back(Output::ToClient(frame));
+                }
+                Ok(Verdict::Taken)
+            }
+        }
+    }
+
+    /// A reply as the client may see it, as far as its own lead allows.
+    fn answer(
+        &mut self,
+        ensemble: EnsembleId,
+        answer: Answer,
+        payload: &mut [u8],
+        now: Tick,
+    ) -> Verdict {
+        let Answer {
+            seq,
+            part,
+            op,
+            header,
+            stamp,
+        } = answer;
+        let verdict = match self.switch.answered(ensemble, op.shape().access, &header) {
+            Trust::Withhold => {
+                self.happened(Event::ReadWithheld { ensemble });
+                self.fail(seq, part, code::CONNECTION_LOSS);
+                self.release(now);
+                Verdict::Taken
+            }
+            Trust::Show if self.passes(seq, op) => {
+                self.stamp(payload, stamp);
+                self.written = now;
+                Verdict::ToClient
+            }
+            Trust::Show => {
+                self.settle(seq, part, payload, stamp);
+                self.release(now);
+                Verdict::Taken
+            }
+        };
+        if !self.pipeline.flows() {
+            self.send_held(now);
+        }
+        verdict
+    }
+
+    fn passes(&mut self, seq: u32, op: OpCode) -> bool {
+        op != OpCode::CloseSession && self.pipeline.passes(seq)
+    }
+
+    /// Answers a request, or a part of one, in the place of its ensemble.
+    pub(super) fn fail(&mut self, seq: u32, part: u16, err: i32) {
+        let Some(Owed {
+            xid,
+            op,
+            operations,
+            ..
+        }) = self.pipeline.get_mut(seq)
+        else {
+            return;
+        };
+        let frame = spread::failure(*xid, *op, *operations, err);
+        self.settle(
+            seq,
+            part,
+            frame.get(PREFIX..).unwrap_or_default(),
+            Stamp::Home,
+        );
+    }
+
+    /// Takes a reply, or a part of one, that cannot pass through.
+    fn settle(&mut self, seq: u32, part: u16, payload: &[u8], stamp: Stamp) {
+        let Some(owed) = self.pipeline.get_mut(seq) else {
+            return;
+        };
+        let Some(gather) = owed.gather.as_mut() else {
+            let frame = Writer::with_capacity(payload.len()).raw(payload).finish();
+            self.pipeline.ready(seq, frame, stamp);
+            return;
+        };
+        if !gather.take(part, payload) {
+            return;
+        }
+        let (xid, op, operations) = (owed.xid, owed.op, owed.operations);
+        let (frame, err) = gather.merged(xid, &self.settings).unwrap_or_else(|_| {
+            (
+                spread::failure(xid, op, operations, code::CONNECTION_LOSS),
+                code::CONNECTION_LOSS,
+            )
+        });
+        let must_succeed = gather.must_succeed();
+        self.pipeline.ready(seq, frame, stamp);
+        if must_succeed && err != code::OK {
+            self.end();
+        }
+    }
+
+    /// Sends the replies that are there and due.
+    pub(super) fn release(&mut self, now: Tick) {
+        while self.phase != Phase::Ended
+            && let Some(op) = self.pipeline.next_ready()
+        {
+            if op == OpCode::CloseSession && !self.legs_closed(now) {
+                return;
+            }
+            let Some(Ready {
+                op,
+                mut frame,
+                stamp,
+            }) = self.pipeline.release()
+            else {
+                return;
+            };
+            self.stamp(frame.get_mut(PREFIX..).unwrap_or_default(), stamp);
+            self.written = now;
+            self.outputs.push_back(Output::ToClient(frame));
+            if op == OpCode::CloseSession || op.shape().target == Target::Nowhere {
+                self.end();
+            }
+        }
+    }
+
+    /// Writes the zxid the client may see, or takes note of it where it is home's own.
+    fn stamp(&mut self, payload: &mut [u8], stamp: Stamp) {
+        match stamp {
+            Stamp::Own => {
+                if let Ok(header) = ReplyHeader::parse(payload) {
+                    self.shown = self.shown.max(header.zxid);
+                }
+            }
+            Stamp::Home => reply::set_zxid(payload, self.shown),
+        }
+    }
+
+    /// Whether no remote end of the session is worth waiting for any more.
+    fn legs_closed(&self, now: Tick) -> bool {
+        let Phase::Closing { since } = self.phase else {
+            return true;
+        };
+        now >= since.after(CLOSE_BOUND) || self.legs.remotes().all(|(_, leg)| !leg.closes())
+    }
+}
+
+/// An answer to a request of the client's.
+#[derive(Clone, Copy)]
+struct Answer {
+    seq: u32,
+    part: u16,
+    op: OpCode,
+    header: ReplyHeader,
+    stamp: Stamp,
+}

@@ -1,0 +1,411 @@
+//! One upstream session: idle, dialing or live; what is in flight on it; its own zxid.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Tick;
+use crate::route::EnsembleId;
+use crate::wire::connect::{ConnectRequest, Credentials};
+use crate::wire::opcode::{Access, OpCode};
+use crate::wire::reply::ReplyHeader;
+use crate::wire::words::Role;
+use crate::wire::{SessionId, Xid, Zxid};
+
+/// First wait before an ensemble that could not be reached is dialled again, milliseconds.
+const FIRST_BACKOFF: u64 = 200;
+/// Longest such wait, milliseconds.
+const LONGEST_BACKOFF: u64 = 5_000;
+
+/// Numbers for requests of our own: a range no surveyed client gets near.
+const FIRST_OWN_XID: i32 = i32::MIN;
+const LAST_OWN_XID: i32 = i32::MIN / 2;
+
+/// Whose request is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// The client's, or a part of it.
+    Client {
+        /// Which reply the client is owed for it.
+        seq: u32,
+        /// Which part of that reply.
+        part: u16,
+        /// What it asks for.
+        op: OpCode,
+    },
+    /// The client's ping; its answer overtakes everything.
+    ClientPing,
+    /// Our ping.
+    Ping,
+    /// Our barrier.
+    Barrier,
+    /// The client's credentials, added on a remote leg: this one of them.
+    Auth(usize),
+    /// Our end of the session.
+    Close,
+}
+
+impl Owner {
+    /// Whether the ensemble is not drained while this is in flight.
+    const fn holds_drain(self) -> bool {
+        match self {
+            Self::Client { op, .. } => !matches!(op.shape().access, Access::Control),
+            Self::Barrier => true,
+            Self::ClientPing | Self::Ping | Self::Auth(_) | Self::Close => false,
+        }
+    }
+}
+
+/// A request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct InFlight {
+    /// The number its reply will carry.
+    pub(super) xid: Xid,
+    pub(super) owner: Owner,
+    pub(super) sent: Tick,
+}
+
+/// How far the leg's connection is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    /// There is no connection; a session to resume may be left.
+    Idle { resume: Option<Credentials> },
+    /// A server is being reached.
+    Dialing { resume: Option<Credentials> },
+    /// Requests may go out.
+    Live(Credentials),
+}
+
+/// One upstream session of a client session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leg {
+    pub(super) state: State,
+    in_flight: VecDeque<InFlight>,
+    /// How many of these keep the ensemble from being drained.
+    holding: u32,
+    /// What the connection's server is, once known.
+    pub(super) role: Option<Role>,
+    /// The largest zxid this leg has shown.
+    pub(super) zxid: Zxid,
+    pub(super) sent: Tick,
+    pub(super) heard: Tick,
+    next_xid: i32,
+    /// Credentials this ensemble refuses, by their place in the session's list.
+    pub(super) refused_auths: BTreeSet<usize>,
+    /// Whether a watch may be armed on this connection.
+    pub(super) watched: bool,
+    failures: u32,
+    /// Not to be dialled before this.
+    pub(super) not_before: Tick,
+}
+
+impl Leg {
+    /// A leg nothing was opened for.
+    pub(super) fn idle() -> Self {
+        Self::in_state(State::Idle { resume: None }, Tick::default())
+    }
+
+    /// A leg whose session was just granted.
+    pub(super) fn live(credentials: Credentials, now: Tick) -> Self {
+        Self::in_state(State::Live(credentials), now)
+    }
+
+    fn in_state(state: State, now: Tick) -> Self {
+        Self {
+            state,
+            in_flight: VecDeque::new(),
+            holding: 0,
+            role: None,
+            zxid: Zxid::NONE,
+            sent: now,
+            heard: now,
+            next_xid: FIRST_OWN_XID,
+            refused_auths: BTreeSet::new(),
+            watched: false,
+            failures: 0,
+            not_before: Tick::default(),
+        }
+    }
+
+    /// Whether requests may go out.
+    pub(super) const fn is_live(&self) -> bool {
+        matches!(self.state, State::Live(_))
+    }
+
+    /// Whether nothing of the client's is outstanding.
+    pub(super) const fn is_drained(&self) -> bool {
+        self.holding == 0
+    }
+
+    /// The leg's session, also while its connection is gone.
+    pub(super) const fn session(&self) -> Option<&Credentials> {
+        match &self.state {
+            State::Live(credentials)
+            | State::Idle {
+                resume: Some(credentials),
+            }
+            | State::Dialing {
+                resume: Some(credentials),
+            } => Some(credentials),
+            State::Idle { resume: None } | State::Dialing { resume: None } => None,
+        }
+    }
+
+    /// Notes a request that goes out now.
+    pub(super) fn push(&mut self, xid: Xid, owner: Owner, now: Tick) {
+        self.holding += u32::from(owner.holds_drain());
+        self.in_flight.push_back(InFlight {
+            xid,
+            owner,
+            sent: now,
+        });
+        self.sent = now;
+    }
+
+    /// Takes out the request this reply answers: the first one under its number. Servers answer in
+    /// order but for `auth`, SASL and what they turn away at the door (protocol.md 5).
+    pub(super) fn take(&mut self, xid: Xid) -> Option<InFlight> {
+        let found = match self.in_flight.front() {
+            Some(first) if first.xid == xid => self.in_flight.pop_front(),
+            Some(_) => {
+                let at = self
+                    .in_flight
+                    .iter()
+                    .position(|waiting| waiting.xid == xid)?;
+                self.in_flight.remove(at)
+            }
+            None => None,
+        }?;
+        self.holding -= u32::from(found.owner.holds_drain());
+        Some(found)
+    }
+
+    /// A number for a request of our own that nothing in flight carries.
+    pub(super) fn own_xid(&mut self) -> Xid {
+        loop {
+            let xid = Xid(self.next_xid);
+            self.next_xid = if self.next_xid >= LAST_OWN_XID {
+                FIRST_OWN_XID
+            } else {
+                self.next_xid + 1
+            };
+            if !self.in_flight.iter().any(|waiting| waiting.xid == xid) {
+                return xid;
+            }
+        }
+    }
+
+    /// When the oldest request that has to be answered in time was sent.
+    pub(super) fn oldest(&self) -> Option<Tick> {
+        self.in_flight.front().map(|waiting| waiting.sent)
+    }
+
+    /// Whether a ping of the client's is on its way.
+    pub(super) fn client_pings(&self) -> bool {
+        self.in_flight
+            .iter()
+            .any(|waiting| waiting.owner == Owner::ClientPing)
+    }
+
+    /// Whether an end of the session is on its way.
+    pub(super) fn closes(&self) -> bool {
+        self.in_flight
+            .iter()
+            .any(|waiting| waiting.owner == Owner::Close)
+    }
+
+    /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
+    /// zxid, because a server that is behind it must refuse (T8, T11).
+    pub(super) fn dial(&mut self, timeout: u32) -> Vec<u8> {
+        let resume = self.session().cloned();
+        let request = ConnectRequest {
+            last_zxid_seen: resume.as_ref().map_or(Zxid::NONE, |_| self.zxid),
+            timeout: i32::try_from(timeout).unwrap_or(i32::MAX),
+            session: resume
+                .as_ref()
+                .map_or(SessionId::NONE, |credentials| credentials.session),
+            password: resume
+                .as_ref()
+                .map_or_else(|| vec![0; 16], |credentials| credentials.password.to_vec()),
+            // Sessions of a read-only server are not known to its ensemble (T53).
+            read_only: Some(false),
+        };
+        self.state = State::Dialing { resume };
+        request.frame()
+    }
+
+    /// The session was granted.
+    pub(super) fn up(&mut self, credentials: Credentials, now: Tick) {
+        self.state = State::Live(credentials);
+        self.watched = false;
+        self.sent = now;
+        self.heard = now;
+    }
+
+    /// No server could be reached: not again before a while that grows.
+    pub(super) fn unreachable(&mut self, now: Tick) {
+        let wait = FIRST_BACKOFF
+            .saturating_mul(1 << self.failures.min(6))
+            .min(LONGEST_BACKOFF);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.after(wait);
+        self.state = State::Idle {
+            resume: self.session().cloned(),
+        };
+    }
+
+    /// A frame came in.
+    pub(super) fn heard(&mut self, header: &ReplyHeader, now: Tick) {
+        self.heard = now;
+        self.zxid = self.zxid.max(header.zxid);
+        self.failures = 0;
+    }
+
+    /// The connection is gone: what was in flight on it. Its session stays to be resumed, at once
+    /// unless the connection never carried a frame: then its server is no good.
+    pub(super) fn lost(&mut self, now: Tick) -> VecDeque<InFlight> {
+        let resume = self.session().cloned();
+        if self.failures > 0 {
+            self.unreachable(now);
+        }
+        self.failures = self.failures.max(1);
+        self.state = State::Idle { resume };
+        self.role = None;
+        self.holding = 0;
+        std::mem::take(&mut self.in_flight)
+    }
+}
+
+/// All legs of a session. Most sessions only ever have home's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Legs {
+    home_is: EnsembleId,
+    pub(super) home: Leg,
+    remotes: BTreeMap<EnsembleId, Leg>,
+}
+
+impl Legs {
+    pub(super) const fn new(home_is: EnsembleId, home: Leg) -> Self {
+        Self {
+            home_is,
+            home,
+            remotes: BTreeMap::new(),
+        }
+    }
+
+    /// The leg of an ensemble, an idle one where nothing was opened yet.
+    pub(super) fn get(&mut self, ensemble: EnsembleId) -> &mut Leg {
+        if ensemble == self.home_is {
+            return &mut self.home;
+        }
+        self.remotes.entry(ensemble).or_insert_with(Leg::idle)
+    }
+
+    /// The leg of an ensemble, if there is one.
+    pub(super) fn find(&self, ensemble: EnsembleId) -> Option<&Leg> {
+        if ensemble == self.home_is {
+            Some(&self.home)
+        } else {
+            self.remotes.get(&ensemble)
+        }
+    }
+
+    /// The remote legs.
+    pub(super) fn remotes(&self) -> impl Iterator<Item = (EnsembleId, &Leg)> {
+        self.remotes.iter().map(|(ensemble, leg)| (*ensemble, leg))
+    }
+
+    /// The remote legs, to be changed.
+    pub(super) fn remotes_mut(&mut self) -> impl Iterator<Item = (EnsembleId, &mut Leg)> {
+        self.remotes
+            .iter_mut()
+            .map(|(ensemble, leg)| (*ensemble, leg))
+    }
+
+    /// The remote ensembles on which there is a session.
+    pub(super) fn with_session(&self) -> impl Iterator<Item = EnsembleId> {
+        self.remotes()
+            .filter(|(_, leg)| leg.session().is_some())
+            .map(|(ensemble, _)| ensemble)
+    }
+
+    /// Whether no remote leg was ever opened.
+    pub(super) fn only_home(&self) -> bool {
+        self.remotes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leg() -> Leg {
+        Leg::live(
+            Credentials {
+                session: SessionId(1),
+                password: [0; 16],
+                timeout: 9000,
+            },
+            Tick(0),
+        )
+    }
+
+    const fn client(seq: u32, op: OpCode) -> Owner {
+        Owner::Client { seq, part: 0, op }
+    }
+
+    #[test]
+    fn replies_are_matched_by_xid_and_the_first_of_equals_goes_first() {
+        let mut leg = leg();
+        leg.push(Xid(1), client(0, OpCode::SetData), Tick(0));
+        leg.push(Xid::AUTH, client(1, OpCode::Auth), Tick(0));
+        leg.push(Xid(1), client(2, OpCode::GetData), Tick(0));
+        assert_eq!(leg.take(Xid::AUTH).unwrap().owner, client(1, OpCode::Auth));
+        assert_eq!(leg.take(Xid(1)).unwrap().owner, client(0, OpCode::SetData));
+        assert_eq!(leg.take(Xid(1)).unwrap().owner, client(2, OpCode::GetData));
+        assert_eq!(leg.take(Xid(1)), None);
+    }
+
+    #[test]
+    fn pings_and_auth_do_not_hold_the_drain() {
+        let mut leg = leg();
+        leg.push(Xid::PING, Owner::ClientPing, Tick(0));
+        leg.push(Xid::AUTH, client(0, OpCode::Auth), Tick(0));
+        assert!(leg.is_drained());
+        leg.push(Xid(5), Owner::Barrier, Tick(0));
+        assert!(!leg.is_drained());
+        leg.take(Xid(5));
+        assert!(leg.is_drained());
+    }
+
+    #[test]
+    fn our_own_numbers_avoid_what_is_in_flight() {
+        let mut leg = leg();
+        leg.push(Xid(FIRST_OWN_XID), client(0, OpCode::GetData), Tick(0));
+        assert_eq!(leg.own_xid(), Xid(FIRST_OWN_XID + 1));
+        leg.next_xid = LAST_OWN_XID;
+        assert_eq!(leg.own_xid(), Xid(LAST_OWN_XID));
+        assert_eq!(leg.own_xid(), Xid(FIRST_OWN_XID + 1));
+    }
+
+    #[test]
+    fn a_lost_leg_is_resumed_with_its_own_session_and_zxid() {
+        let mut leg = leg();
+        leg.zxid = Zxid(77);
+        leg.lost(Tick(0));
+        let request = ConnectRequest::parse(&leg.dial(4000)[4..]).unwrap();
+        assert_eq!(
+            (request.session, request.last_zxid_seen),
+            (SessionId(1), Zxid(77))
+        );
+    }
+
+    #[test]
+    fn waits_grow_to_a_bound() {
+        let mut leg = Leg::idle();
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            leg.unreachable(Tick(0));
+            waits.push(leg.not_before.0);
+        }
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Time: who is pinged, who has been silent for too long, what has taken too long.
+//!
+//! Remote legs live as long as the client does: they are pinged only while the client has been
+//! heard from within its own timeout, so that a dead client loses its ephemerals everywhere
+//! (T24). A client blocked on a remote request need not speak (the C client does not, T22): home
+//! is touched for it, and it is fed ping replies before it hangs up.
+
+use super::answer::CLOSE_BOUND;
+use super::event::Loss;
+use super::leg::{Leg, Owner, State};
+use super::{Output, Phase, Session, Tick};
+use crate::route::EnsembleId;
+use crate::wire::{Xid, code, reply, request};
+
+impl Session {
+    /// When [`Session::tick`] has to be called, if nothing else happens before. A session that has
+    /// only home has nothing to wait for: its client and home keep each other's time.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Tick> {
+        match self.phase {
+            Phase::Ended => None,
+            Phase::Closing { since } => Some(since.after(CLOSE_BOUND)),
+            Phase::Open if self.legs.only_home() => None,
+            Phase::Open => {
+                let legs = self
+                    .legs
+                    .remotes()
+                    .flat_map(|(_, leg)| self.leg_deadlines(leg))
+                    .flatten();
+                let mine = [self.home_ping_at(), self.feed_at(), self.held_until()]
+                    .into_iter()
+                    .flatten();
+                legs.chain(mine).min()
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Tick) {
+        match self.phase {
+            Phase::Ended => {}
+            Phase::Closing { .. } => self.release(now),
+            Phase::Open => {
+                self.check_legs(now);
+                self.check_client(now);
+                self.check_held(now);
+            }
+        }
+    }
+
+    /// How long a remote request may take: clients wait for ever while their pings are answered,
+    /// and the C client hangs up after two thirds of its timeout.
+    fn request_timeout(&self) -> u64 {
+        let timeout = u64::from(self.me.timeout);
+        let below_third = (timeout / 3).saturating_sub(1).max(1);
+        self.settings
+            .request_timeout
+            .unwrap_or(timeout / 4)
+            .min(below_third)
+    }
+
+    /// Until when the client counts as alive.
+    fn alive_until(&self) -> Tick {
+        self.heard.after(u64::from(self.me.timeout))
+    }
+
+    fn leg_deadlines(&self, leg: &Leg) -> [Option<Tick>; 3] {
+        match &leg.state {
+            State::Live(session) => {
+                let ping = leg.sent.after(u64::from(session.timeout) / 3);
+                let late = leg.oldest().map(|sent| sent.after(self.request_timeout()));
+                [Some(ping).filter(|at| *at < self.alive_until()), late, None]
+            }
+            State::Idle { resume: Some(_) } => [Some(leg.not_before), None, None],
+            State::Idle { resume: None } | State::Dialing { .. } => [None; 3],
+        }
+    }
+
+    fn check_legs(&mut self, now: Tick) {
+        let alive = now < self.alive_until();
+        let bound = self.request_timeout();
+        let mut late: Vec<EnsembleId> = Vec::new();
+        let mut idle: Vec<EnsembleId> = Vec::new();
+        for (ensemble, leg) in self.legs.remotes_mut() {
+            match &leg.state {
+                State::Live(_) if leg.oldest().is_some_and(|sent| now >= sent.after(bound)) => {
+                    late.push(ensemble)
+                }
+                State::Live(session)
+                    if alive && now >= leg.sent.after(u64::from(session.timeout) / 3) =>
+                {
+                    leg.push(Xid::PING, Owner::Ping, now);
+                    self.outputs
+                        .push_back(Output::ToLeg(ensemble, request::ping()));
+                }
+                State::Idle { resume: Some(_) } if alive && now >= leg.not_before => {
+                    idle.push(ensemble)
+                }
+                State::Live(_) | State::Idle { .. } | State::Dialing { .. } => {}
+            }
+        }
+        for ensemble in idle {
+            self.dial(ensemble, now);
+        }
+        for ensemble in late {
+            // A late reply must never surface: its connection goes (T5).
+            self.outputs.push_back(Output::HangUp(ensemble));
+            self.leg_lost(ensemble, Loss::TimedOut, now);
+        }
+    }
+
+    /// Whether the client waits for something that is not home's.
+    fn waits_elsewhere(&self) -> bool {
+        self.pipeline.owed() > 0
+            && (!self.pipeline.flows() || self.switch.current() != self.settings.home())
+    }
+
+    /// Home hears from a client only what is for home. One that is busy elsewhere, or waits, would
+    /// lose its session.
+    fn home_ping_at(&self) -> Option<Tick> {
+        let home = &self.legs.home;
+        let needs = self.heard > home.sent || self.waits_elsewhere();
+        let at = home.sent.after(u64::from(self.me.timeout) / 3);
+        Some(at).filter(|at| needs && *at < self.alive_until())
+    }
+
+    /// Clients hang up when they hear nothing for two thirds of their timeout. One that pings is
+    /// answered by home and never gets here; unasked answers are only for those that do not ping
+    /// while they wait, all of which take them (protocol.md 7).
+    fn feed_at(&self) -> Option<Tick> {
+        let silent = self.waits_elsewhere() && !self.legs.home.client_pings();
+        let at = self
+            .written
+            .max(self.heard)
+            .after(u64::from(self.me.timeout) / 2);
+        Some(at).filter(|at| silent && *at < self.alive_until())
+    }
+
+    fn check_client(&mut self, now: Tick) {
+        if self.home_ping_at().is_some_and(|at| now >= at) {
+            self.legs.home.push(Xid::PING, Owner::Ping, now);
+            self.outputs
+                .push_back(Output::ToLeg(self.settings.home(), request::ping()));
+        }
+        if self.feed_at().is_some_and(|at| now >= at) {
+            self.written = now;
+            self.outputs
+                .push_back(Output::ToClient(reply::ping(self.shown)));
+        }
+    }
+
+    /// When the request at the front of the queue has waited for its remote ensemble for too long,
+    /// or that ensemble may be dialled again.
+    fn held_until(&self) -> Option<Tick> {
+        let step = self
+            .pipeline
+            .next_held()
+            .filter(|step| step.to != self.settings.home())?;
+        let late = step.admitted.after(self.request_timeout());
+        let again = self.legs.find(step.to).and_then(|leg| match leg.state {
+            State::Idle { .. } => Some(leg.not_before),
+            State::Dialing { .. } | State::Live(_) => None,
+        });
+        again.map_or(Some(late), |again| Some(late.min(again)))
+    }
+
+    fn check_held(&mut self, now: Tick) {
+        let bound = self.request_timeout();
+        let home = self.settings.home();
+        while let Some(step) = self.pipeline.next_held()
+            && step.to != home
+            && now >= step.admitted.after(bound)
+        {
+            let (seq, part) = (step.seq, step.part);
+            self.pipeline.take_held();
+            self.fail(seq, part, code::CONNECTION_LOSS);
+        }
+        self.release(now);
+        self.send_held(now);
+    }
+}

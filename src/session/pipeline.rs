@@ -1,0 +1,249 @@
+//! What the client is owed, in the order it asked, and the bounded queue behind a drain.
+//!
+//! Clients take replies in the order of their requests and end the connection over any other
+//! order, so order is data here: a queue of what is owed that releases from its front only.
+
+use std::collections::VecDeque;
+
+use super::Tick;
+use super::gather::Gather;
+use crate::route::EnsembleId;
+use crate::wire::Xid;
+use crate::wire::opcode::OpCode;
+
+/// A reply the client is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Owed {
+    pub(super) xid: Xid,
+    pub(super) op: OpCode,
+    /// How many operations a multi has: a failed one is answered for each of them.
+    pub(super) operations: u16,
+    /// Set where the reply is made of several, or has to be changed as a whole.
+    pub(super) gather: Option<Box<Gather>>,
+    ready: Option<Ready>,
+}
+
+impl Owed {
+    /// A reply that passes through as its ensemble sends it.
+    pub(super) const fn plain(xid: Xid, op: OpCode, operations: u16) -> Self {
+        Self {
+            xid,
+            op,
+            operations,
+            gather: None,
+            ready: None,
+        }
+    }
+
+    /// A reply that is put together.
+    pub(super) fn gathered(xid: Xid, op: OpCode, operations: u16, gather: Gather) -> Self {
+        Self {
+            xid,
+            op,
+            operations,
+            gather: Some(Box::new(gather)),
+            ready: None,
+        }
+    }
+}
+
+/// A reply that waits for those before it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ready {
+    pub(super) op: OpCode,
+    pub(super) frame: Vec<u8>,
+    pub(super) stamp: Stamp,
+}
+
+/// Which zxid the header of a reply carries when it goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stamp {
+    /// Its own: it is home's.
+    Own,
+    /// The largest of home's already written to the client.
+    Home,
+}
+
+/// A request, or part of one, that has not gone out yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Step {
+    /// The reply it belongs to.
+    pub(super) seq: u32,
+    /// Which part of that reply its answer is.
+    pub(super) part: u16,
+    pub(super) to: EnsembleId,
+    pub(super) xid: Xid,
+    pub(super) op: OpCode,
+    pub(super) frame: Vec<u8>,
+    pub(super) admitted: Tick,
+}
+
+/// The replies owed and the requests held back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Pipeline {
+    owed: VecDeque<Owed>,
+    /// The sequence number of the first reply owed.
+    first: u32,
+    held: VecDeque<Step>,
+    held_bytes: usize,
+}
+
+impl Pipeline {
+    /// How many replies are owed.
+    pub(super) fn owed(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Bytes of requests held back.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether no request is held back, so that the next one need not queue.
+    pub(super) fn flows(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Notes that a reply is owed behind all others; its sequence number.
+    pub(super) fn owe(&mut self, owed: Owed) -> u32 {
+        let ahead = u32::try_from(self.owed.len()).unwrap_or(u32::MAX);
+        self.owed.push_back(owed);
+        self.first.wrapping_add(ahead)
+    }
+
+    /// The reply owed under this number.
+    pub(super) fn get_mut(&mut self, seq: u32) -> Option<&mut Owed> {
+        let at = usize::try_from(seq.wrapping_sub(self.first)).ok()?;
+        self.owed.get_mut(at)
+    }
+
+    /// Whether everything before this reply has gone out.
+    pub(super) const fn is_first(&self, seq: u32) -> bool {
+        self.first == seq
+    }
+
+    /// Takes the reply off the queue if its frame can pass through right now: it is the first, is
+    /// not put together, and nothing behind it is waiting to follow it out.
+    pub(super) fn passes(&mut self, seq: u32) -> bool {
+        let mut queue = self.owed.iter();
+        let first = self.first == seq && queue.next().is_some_and(|owed| owed.gather.is_none());
+        let alone = queue.next().is_none_or(|next| next.ready.is_none());
+        if first && alone {
+            self.owed.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        first && alone
+    }
+
+    /// Keeps a reply until those before it have gone out.
+    pub(super) fn ready(&mut self, seq: u32, frame: Vec<u8>, stamp: Stamp) {
+        if let Some(owed) = self.get_mut(seq) {
+            owed.ready = Some(Ready {
+                op: owed.op,
+                frame,
+                stamp,
+            });
+        }
+    }
+
+    /// Whether the first reply is there, and of which operation it is.
+    pub(super) fn next_ready(&self) -> Option<OpCode> {
+        self.owed
+            .front()
+            .filter(|owed| owed.ready.is_some())
+            .map(|owed| owed.op)
+    }
+
+    /// Takes the first reply off the queue if it is there.
+    pub(super) fn release(&mut self) -> Option<Ready> {
+        let ready = self.owed.front_mut()?.ready.take()?;
+        self.owed.pop_front();
+        self.first = self.first.wrapping_add(1);
+        Some(ready)
+    }
+
+    /// Holds a request back behind all others.
+    pub(super) fn hold(&mut self, step: Step) {
+        self.held_bytes += step.frame.len();
+        self.held.push_back(step);
+    }
+
+    /// The request that goes out next.
+    pub(super) fn next_held(&self) -> Option<&Step> {
+        self.held.front()
+    }
+
+    /// Takes the request that goes out next.
+    pub(super) fn take_held(&mut self) -> Option<Step> {
+        let step = self.held.pop_front()?;
+        self.held_bytes -= step.frame.len();
+        Some(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owe(pipeline: &mut Pipeline, xid: i32) -> u32 {
+        pipeline.owe(Owed::plain(Xid(xid), OpCode::GetData, 0))
+    }
+
+    #[test]
+    fn the_first_reply_passes_and_a_later_one_waits() {
+        let mut pipeline = Pipeline::default();
+        let (first, second) = (owe(&mut pipeline, 1), owe(&mut pipeline, 2));
+        assert!(!pipeline.passes(second));
+        assert!(pipeline.passes(first));
+        assert!(pipeline.passes(second));
+        assert_eq!(pipeline.owed(), 0);
+    }
+
+    #[test]
+    fn a_reply_that_overtook_is_released_behind_those_before_it() {
+        let mut pipeline = Pipeline::default();
+        let (first, second) = (owe(&mut pipeline, 1), owe(&mut pipeline, 2));
+        pipeline.ready(second, vec![2], Stamp::Own);
+        assert!(pipeline.release().is_none());
+        assert!(
+            !pipeline.passes(first),
+            "the second would have to follow it out"
+        );
+        pipeline.ready(first, vec![1], Stamp::Own);
+        assert_eq!(pipeline.release().unwrap().frame, [1]);
+        assert_eq!(pipeline.release().unwrap().frame, [2]);
+        assert!(pipeline.release().is_none());
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        let mut pipeline = Pipeline {
+            first: u32::MAX,
+            ..Pipeline::default()
+        };
+        let (first, second) = (owe(&mut pipeline, 1), owe(&mut pipeline, 2));
+        assert_eq!((first, second), (u32::MAX, 0));
+        assert!(pipeline.passes(first));
+        assert!(pipeline.passes(second));
+    }
+
+    #[test]
+    fn held_bytes_are_counted_in_and_out() {
+        let mut pipeline = Pipeline::default();
+        let step = Step {
+            seq: 0,
+            part: 0,
+            to: EnsembleId::new(0),
+            xid: Xid(1),
+            op: OpCode::GetData,
+            frame: vec![0; 30],
+            admitted: Tick(0),
+        };
+        pipeline.hold(step.clone());
+        pipeline.hold(step);
+        assert_eq!(pipeline.held_bytes(), 60);
+        pipeline.take_held();
+        assert_eq!(pipeline.held_bytes(), 30);
+        assert!(!pipeline.flows());
+    }
+}

@@ -1,0 +1,377 @@
+//! From the client to the legs.
+
+use super::event::{ClientFault, Event};
+use super::leg::{Owner, State};
+use super::pipeline::{Owed, Stamp, Step};
+use super::spread::{self, Plan, Planner};
+use super::switch::{Barrier, Go};
+use super::{Output, Phase, Session, Tick, Verdict};
+use crate::route::EnsembleId;
+use crate::wire::frames::PREFIX;
+use crate::wire::opcode::{Access, OpCode, Target};
+use crate::wire::request::{self, Request};
+use crate::wire::{WireFault, Xid, code};
+
+/// Bytes of auth packets a connection may add: they are kept for legs to come.
+const AUTH_LIMIT: usize = 64 * 1024;
+
+impl Session {
+    /// Takes a request: the payload of a frame of the client's.
+    ///
+    /// # Errors
+    /// A [`ClientFault`] when the connection has to be closed over it.
+    pub fn client_frame(&mut self, payload: &[u8], now: Tick) -> Result<Verdict, ClientFault> {
+        self.heard = now;
+        if self.phase != Phase::Open {
+            // Stock servers do not answer what is pipelined behind a closeSession either.
+            return Ok(Verdict::Taken);
+        }
+        let request = Request::parse(payload)?;
+        if request.xid == Xid::NOTIFICATION {
+            return Err(ClientFault::ReservedXid { op: request.op });
+        }
+        match request.op.shape().target {
+            Target::Ping => Ok(self.client_ping(now)),
+            Target::Close => self.step(&request, self.settings.home(), request.frame(), now),
+            Target::Everywhere => self.auth(&request, now),
+            Target::Path
+            | Target::Created
+            | Target::Deleted
+            | Target::Subtree
+            | Target::Multi
+            | Target::WatchLists(_)
+            | Target::Owned
+            | Target::Home
+            | Target::Nowhere => self.znode_request(&request, now),
+        }
+    }
+
+    /// Pings never wait behind a drain (T23).
+    fn client_ping(&mut self, now: Tick) -> Verdict {
+        self.legs.home.push(Xid::PING, Owner::ClientPing, now);
+        Verdict::ToLeg(self.settings.home())
+    }
+
+    fn znode_request(&mut self, request: &Request<'_>, now: Tick) -> Result<Verdict, ClientFault> {
+        let mut planner = Planner {
+            settings: &self.settings,
+            legs: &self.legs,
+            recursive: &mut self.recursive,
+        };
+        match planner.plan(request) {
+            Plan::Through(to) if self.pipeline.flows() && self.may_send(to, request.op, now) => {
+                Ok(self.pass(request, to, now))
+            }
+            Plan::Through(to) => self.step(request, to, request.frame(), now),
+            Plan::Rewritten(to, frame) => self.step(request, to, frame, now),
+            Plan::Parts(parts, gather) => {
+                let operations = spread::operations(request);
+                let seq =
+                    self.pipeline
+                        .owe(Owed::gathered(request.xid, request.op, operations, gather));
+                for part in parts {
+                    self.hold(
+                        seq,
+                        part.part,
+                        part.to,
+                        Framed {
+                            xid: request.xid,
+                            op: part.op,
+                            frame: part.frame,
+                        },
+                        now,
+                    )?;
+                }
+                self.send_held(now);
+                Ok(Verdict::Taken)
+            }
+            Plan::Answer(frame, err) => {
+                self.happened(Event::Refused {
+                    op: request.op,
+                    err,
+                });
+                let stamp = if request.op.shape().target == Target::Nowhere {
+                    Stamp::Own
+                } else {
+                    Stamp::Home
+                };
+                let seq = self.pipeline.owe(Owed::plain(request.xid, request.op, 0));
+                self.pipeline.ready(seq, frame, stamp);
+                self.release(now);
+                Ok(Verdict::Taken)
+            }
+        }
+    }
+
+    /// The hot path: the frame goes on as it came.
+    fn pass(&mut self, request: &Request<'_>, to: EnsembleId, now: Tick) -> Verdict {
+        let is_remote = to != self.settings.home();
+        let operations = if is_remote {
+            spread::operations(request)
+        } else {
+            0
+        };
+        let seq = self
+            .pipeline
+            .owe(Owed::plain(request.xid, request.op, operations));
+        self.admit(to, request.op, now);
+        self.sent(
+            to,
+            request,
+            Owner::Client {
+                seq,
+                part: 0,
+                op: request.op,
+            },
+            now,
+        );
+        Verdict::ToLeg(to)
+    }
+
+    /// A request for one ensemble that may have to wait.
+    fn step(
+        &mut self,
+        request: &Request<'_>,
+        to: EnsembleId,
+        frame: Vec<u8>,
+        now: Tick,
+    ) -> Result<Verdict, ClientFault> {
+        let seq = self.pipeline.owe(Owed::plain(
+            request.xid,
+            request.op,
+            spread::operations(request),
+        ));
+        self.hold(
+            seq,
+            0,
+            to,
+            Framed {
+                xid: request.xid,
+                op: request.op,
+                frame,
+            },
+            now,
+        )?;
+        self.send_held(now);
+        Ok(Verdict::Taken)
+    }
+
+    fn hold(
+        &mut self,
+        seq: u32,
+        part: u16,
+        to: EnsembleId,
+        framed: Framed,
+        now: Tick,
+    ) -> Result<(), ClientFault> {
+        let Framed { xid, op, frame } = framed;
+        let (length, limit) = (
+            frame.len().saturating_sub(PREFIX),
+            self.settings.frame_limit,
+        );
+        if length > limit {
+            // A longer name can carry a request over the limit; its server would close as well (T46).
+            let length = i32::try_from(length).unwrap_or(i32::MAX);
+            return Err(WireFault::FrameLength { length, limit }.into());
+        }
+        self.pipeline.hold(Step {
+            seq,
+            part,
+            to,
+            xid,
+            op,
+            frame,
+            admitted: now,
+        });
+        Ok(())
+    }
+
+    /// Credentials go to home, whose answer the client gets, and to every remote leg: to those to
+    /// come from the list.
+    fn auth(&mut self, request: &Request<'_>, now: Tick) -> Result<Verdict, ClientFault> {
+        let bytes: usize = self.auths.iter().map(Vec::len).sum();
+        if bytes + request.payload.len() > AUTH_LIMIT {
+            return Err(ClientFault::TooManyAuths { limit: AUTH_LIMIT });
+        }
+        self.step(request, self.settings.home(), request.frame(), now)
+    }
+
+    /// Adds the credentials at `index` to a remote leg, unless its ensemble refuses them (T19).
+    pub(super) fn add_auth(&mut self, ensemble: EnsembleId, index: usize, now: Tick) {
+        let leg = self.legs.get(ensemble);
+        let Some(payload) = self
+            .auths
+            .get(index)
+            .filter(|_| !leg.refused_auths.contains(&index))
+        else {
+            return;
+        };
+        let frame = request::with_xid(payload, Xid::AUTH);
+        leg.push(Xid::AUTH, Owner::Auth(index), now);
+        self.outputs.push_back(Output::ToLeg(ensemble, frame));
+    }
+
+    /// Whether a request for `to` can go out now. If not, whatever it waits for is under way: a
+    /// dial overlaps the drain.
+    fn may_send(&mut self, to: EnsembleId, op: OpCode, now: Tick) -> bool {
+        if op.shape().access == Access::Control {
+            return true;
+        }
+        let current = self.switch.current();
+        let drained = !self.switch.leaves(to)
+            || self
+                .legs
+                .find(current)
+                .is_none_or(super::leg::Leg::is_drained);
+        if !self.legs.get(to).is_live() {
+            self.dial(to, now);
+            return false;
+        }
+        drained
+    }
+
+    /// Starts to reach an ensemble, unless it is too early after a failure or under way.
+    pub(super) fn dial(&mut self, to: EnsembleId, now: Tick) {
+        let first = self.legs.home.role.is_none();
+        let leg = self.legs.get(to);
+        if !matches!(leg.state, State::Idle { .. }) || now < leg.not_before {
+            return;
+        }
+        let handshake = leg.dial(self.me.timeout);
+        self.outputs.push_back(Output::Dial(to, handshake));
+        if first {
+            // From now on home may have to be switched back to.
+            self.outputs
+                .push_back(Output::LearnRole(self.settings.home()));
+        }
+    }
+
+    /// Sends what was held back, as far as it can go out.
+    pub(super) fn send_held(&mut self, now: Tick) {
+        while self.phase == Phase::Open
+            && let Some(step) = self.pipeline.next_held()
+        {
+            let (to, op, seq) = (step.to, step.op, step.seq);
+            if op == OpCode::CloseSession {
+                if !self.pipeline.is_first(seq) {
+                    return;
+                }
+                self.close(now);
+            } else if self.may_send(to, op, now) {
+                self.send_next(now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn send_next(&mut self, now: Tick) {
+        let Some(step) = self.pipeline.take_held() else {
+            return;
+        };
+        self.admit(step.to, step.op, now);
+        let payload = step.frame.get(PREFIX..).unwrap_or_default();
+        let request = Request {
+            xid: step.xid,
+            op: step.op,
+            payload,
+        };
+        let owner = Owner::Client {
+            seq: step.seq,
+            part: step.part,
+            op: step.op,
+        };
+        self.sent(step.to, &request, owner, now);
+        if step.op == OpCode::Auth && !self.auths.iter().any(|known| known == payload) {
+            self.auths.push(payload.to_vec());
+            let index = self.auths.len() - 1;
+            let live: Vec<EnsembleId> = self
+                .legs
+                .remotes()
+                .filter(|(_, leg)| leg.is_live())
+                .map(|(ensemble, _)| ensemble)
+                .collect();
+            for ensemble in live {
+                self.add_auth(ensemble, index, now);
+            }
+        }
+        self.outputs.push_back(Output::ToLeg(step.to, step.frame));
+    }
+
+    /// Applies the rule to a request that goes out now, and puts its barrier in front.
+    fn admit(&mut self, to: EnsembleId, op: OpCode, now: Tick) {
+        let from = self.switch.current();
+        let kind = self.settings.barrier(to);
+        let leg = self.legs.get(to);
+        let go = self.switch.admit(to, op.shape().access, kind, leg.role);
+        if self.switch.current() != from {
+            self.outputs
+                .push_back(Output::Happened(Event::Switched { from, to }));
+        }
+        let Go::Behind(barrier) = go else { return };
+        let xid = leg.own_xid();
+        let frame = match barrier {
+            Barrier::Sync => request::sync(xid),
+            Barrier::Quorum => request::quorum_check(xid),
+        };
+        leg.push(xid, Owner::Barrier, now);
+        self.outputs.push_back(Output::ToLeg(to, frame));
+        self.happened(Event::BarrierPlaced {
+            ensemble: to,
+            barrier,
+        });
+    }
+
+    fn sent(&mut self, to: EnsembleId, request: &Request<'_>, owner: Owner, now: Tick) {
+        let is_remote = to != self.settings.home();
+        let leg = self.legs.get(to);
+        leg.push(request.xid, owner, now);
+        if is_remote && !leg.watched {
+            leg.watched = request.may_arm_watch();
+        }
+    }
+
+    /// Ends every session at once; the answer is home's (T28).
+    fn close(&mut self, now: Tick) {
+        let Some(step) = self.pipeline.take_held() else {
+            return;
+        };
+        self.phase = Phase::Closing { since: now };
+        for (ensemble, leg) in self.legs.remotes_mut() {
+            match leg.state {
+                State::Live(_) => {
+                    let xid = leg.own_xid();
+                    leg.push(xid, Owner::Close, now);
+                    self.outputs
+                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
+                }
+                State::Dialing { .. } => self.outputs.push_back(Output::HangUp(ensemble)),
+                State::Idle { .. } => {}
+            }
+        }
+        let owner = Owner::Client {
+            seq: step.seq,
+            part: step.part,
+            op: step.op,
+        };
+        self.legs.home.push(step.xid, owner, now);
+        self.outputs.push_back(Output::ToLeg(step.to, step.frame));
+    }
+
+    /// Answers CONNECTIONLOSS to the requests at the front of the queue that wait for an ensemble
+    /// which cannot be reached.
+    pub(super) fn fail_held(&mut self, ensemble: EnsembleId) {
+        while let Some(step) = self.pipeline.next_held().filter(|step| step.to == ensemble) {
+            let (seq, part) = (step.seq, step.part);
+            self.pipeline.take_held();
+            self.fail(seq, part, code::CONNECTION_LOSS);
+        }
+    }
+}
+
+/// A request's frame with what its reply is told by.
+struct Framed {
+    xid: Xid,
+    op: OpCode,
+    frame: Vec<u8>,
+}
