@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use zoonet::config::Config;
 
 use crate::testbed::sidecar::Setup;
 
@@ -26,12 +27,12 @@ fn the_configuration_has_the_shape_of_the_manual() {
         .route("/", "us")
         .mount("/legacy", "eu", "/old/app")
         .log("warn")
-        .key("idle_leg_timeout: 30s");
+        .key("connect_timeout: 3s");
     let expected = r#"listen: 127.0.0.1:5
 home: us
 state: /state
 log: warn
-idle_leg_timeout: 30s
+connect_timeout: 3s
 ensembles:
   us:
     servers: ["127.0.0.1:1"]
@@ -45,6 +46,7 @@ routes:
 "#;
     let yaml = setup.yaml("127.0.0.1:5".parse().unwrap(), Path::new("/state"));
     assert_eq!(yaml, expected);
+    Config::parse("zoonet.yaml", &yaml).unwrap();
 }
 
 #[test]
