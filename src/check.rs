@@ -67,3 +67,39 @@ fn list(servers: &[Server]) -> String {
     let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
     servers.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "home: us\nensembles:\n  us: { servers: [a:1, b:2], barrier: quorum }\n  \
+                       eu: { servers: ['[::1]:3'], prefer: [c:4] }\nroutes:\n  /: us\n  \
+                       /legacy: { ensemble: eu, root: /old }\n";
+
+    #[test]
+    fn a_summary_says_it_all() {
+        let config = Config::parse("two", TWO).unwrap();
+        let mut out = Vec::new();
+        summary(&config, &mut out).unwrap();
+        let fingerprint = config.fingerprint();
+        let expected = format!(
+            "listen       127.0.0.1:2181\nadmin        off\nhome         us\n\
+             ensemble     eu\n  servers    [::1]:3\n  prefer     c:4\n  barrier    sync\n\
+             ensemble     us\n  servers    a:1, b:2\n  barrier    quorum\n\
+             route        /        us\nroute        /legacy  eu  as /old\n\
+             fingerprint  {fingerprint}\n"
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_route_is_one_line() {
+        let config = Config::parse("two", TWO).unwrap();
+        let mut out = Vec::new();
+        let paths: [&[u8]; 3] = [b"/legacy/x", b"/legacyx", b"/zookeeper"];
+        routes(&config, paths, &mut out).unwrap();
+        let expected = "/legacy/x\teu\t/old/x\t/legacy\n/legacyx\tus\t/legacyx\t/\n\
+                        /zookeeper\tus\t/zookeeper\t/zookeeper\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

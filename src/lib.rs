@@ -9,11 +9,23 @@
 )]
 
 #[deny(clippy::disallowed_types, clippy::disallowed_methods)]
+pub mod wire;
+
+#[deny(clippy::disallowed_types, clippy::disallowed_methods)]
 pub mod route;
+
+#[deny(clippy::disallowed_types, clippy::disallowed_methods)]
+pub mod session;
 
 #[cfg(feature = "proxy")]
 pub mod check;
 #[cfg(feature = "proxy")]
 pub mod config;
 #[cfg(feature = "proxy")]
+pub mod dial;
+#[cfg(feature = "proxy")]
+mod driver;
+#[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "proxy")]
+mod telemetry;

@@ -1,7 +1,7 @@
 //! The command line: arguments, logging, exit code.
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -95,6 +95,7 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
 fn start_logging(config: &Config) -> anyhow::Result<()> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&config.log)?)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     match config.log_format {
         LogFormat::Human => subscriber.init(),

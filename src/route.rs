@@ -356,6 +356,11 @@ impl RouteMap {
     }
 }
 
+/// Whether `path` is `prefix` or below it, by whole components.
+pub(crate) fn at_or_below(path: &[u8], prefix: &[u8]) -> bool {
+    below_or_at(path, prefix).is_some()
+}
+
 /// What follows `prefix` in `path`, if `path` is `prefix` or below it by whole components.
 /// For the prefix `/` that is all of a path that starts with a slash.
 fn below_or_at<'p>(path: &'p [u8], prefix: &[u8]) -> Option<&'p [u8]> {

@@ -18,7 +18,6 @@ pub enum ConfigError {
         /// Which file.
         path: PathBuf,
         /// Why.
-        #[source]
         cause: io::Error,
     },
     /// The file was read and is wrong. Prints each mistake with its place and its line.

@@ -1,0 +1,435 @@
+//! Moves the bytes of one client connection: sockets in, [`Session`], sockets out, one timer.
+//!
+//! All of a client's sockets are served by one task, so that a request takes no hop between tasks.
+//! Frames are looked at where they were read, in a buffer the thread lends, and runs of frames
+//! that go to one place are written from there with one call: what is not composed costs what a
+//! relay costs. An idle connection holds no buffer.
+
+mod pipe;
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::dial::{Attached, Dialer, Unreachable};
+use crate::route::EnsembleId;
+use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
+use crate::telemetry::Watcher;
+use crate::wire::connect::ConnectResponse;
+use crate::wire::frames::{PREFIX, frame_size};
+use crate::wire::words::Role;
+use pipe::{Intake, Pipe};
+
+/// Unwritten bytes towards one socket past which nothing more is read that could add to them.
+const HIGH_WATER: usize = 256 * 1024;
+
+/// Largest reply. Servers do not bound theirs by jute.maxbuffer (T44), so this is far above it.
+const REPLY_LIMIT: usize = 64 << 20;
+
+/// How long a client may take to read what is left for it when its connection is closed.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client closed it, or it broke.
+    ClientGone,
+    /// The session ended it: home is gone, or the client ended its session.
+    Closed,
+    /// The client sent what cannot be answered.
+    Fault(ClientFault),
+}
+
+/// What came of work in the background.
+enum Arrival {
+    Leg(EnsembleId, Result<Attached, Unreachable>),
+    Role(EnsembleId, Option<Role>),
+}
+
+/// Where a frame came from or goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Leg(EnsembleId),
+}
+
+/// One client connection.
+pub(crate) struct Driver {
+    session: Session,
+    home: EnsembleId,
+    request_limit: usize,
+    client: Pipe,
+    legs: BTreeMap<EnsembleId, Pipe>,
+    dialer: Dialer,
+    background: JoinSet<Arrival>,
+    dialing: BTreeMap<EnsembleId, AbortHandle>,
+    timer: Option<Pin<Box<Sleep>>>,
+    epoch: Instant,
+    now: Tick,
+    /// Set once the session has ended: what is left is written until then.
+    closing: Option<Instant>,
+    watcher: Watcher,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        session: Session,
+        request_limit: usize,
+        client: TcpStream,
+        home: (EnsembleId, TcpStream),
+        dialer: Dialer,
+        epoch: Instant,
+        watcher: Watcher,
+    ) -> Self {
+        let (home, stream) = home;
+        Self {
+            session,
+            home,
+            request_limit,
+            client: Pipe::new(client),
+            legs: BTreeMap::from([(home, Pipe::new(stream))]),
+            dialer,
+            background: JoinSet::new(),
+            dialing: BTreeMap::new(),
+            timer: None,
+            epoch,
+            now: Tick::default(),
+            closing: None,
+            watcher,
+        }
+    }
+
+    /// Serves the connection until it ends.
+    pub(crate) async fn run(mut self) -> End {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let elapsed = self.epoch.elapsed().as_millis();
+        self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        loop {
+            if let Some(end) = self.write_all(cx) {
+                return Poll::Ready(end);
+            }
+            let mut moved = self.take_arrivals(cx);
+            match self.read_all(cx) {
+                Ok(read) => moved |= read,
+                Err(end) => return Poll::Ready(end),
+            }
+            moved |= self.take_timer(cx);
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Writes what is left over. Whether that ends the connection.
+    fn write_all(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        if self.client.flush(cx).is_err() {
+            return Some(End::ClientGone);
+        }
+        let broken: Vec<EnsembleId> = self
+            .legs
+            .iter_mut()
+            .filter_map(|(ensemble, leg)| leg.flush(cx).is_err().then_some(*ensemble))
+            .collect();
+        for ensemble in broken {
+            self.lose(ensemble, cx);
+        }
+        let closing = self.closing?;
+        let done = self.client.unwritten() == 0 || Instant::now() >= closing;
+        done.then_some(End::Closed)
+    }
+
+    fn read_all(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.closing.is_some() {
+            return Ok(false);
+        }
+        let mut moved = false;
+        if self.client.unwritten() < HIGH_WATER {
+            if self.legs.len() == 1 {
+                moved |= self.read_leg(self.home, cx);
+            } else {
+                let legs: Vec<EnsembleId> = self.legs.keys().copied().collect();
+                for ensemble in legs {
+                    moved |= self.read_leg(ensemble, cx);
+                }
+            }
+        }
+        if self.session.wants_client() && self.legs.values().all(|leg| leg.unwritten() < HIGH_WATER)
+        {
+            moved |= self.read_client(cx)?;
+        }
+        Ok(moved)
+    }
+
+    fn read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        match self.client.intake(cx) {
+            Intake::Nothing => Ok(false),
+            Intake::End => Err(End::ClientGone),
+            Intake::Bytes(mut bytes) => {
+                let used = self.frames(&mut bytes, Side::Client, cx);
+                self.client
+                    .give_back(bytes, used.as_ref().map_or(0, |used| *used));
+                used.map(|_| true).map_err(End::Fault)
+            }
+        }
+    }
+
+    fn read_leg(&mut self, ensemble: EnsembleId, cx: &mut Context<'_>) -> bool {
+        let Some(leg) = self.legs.get_mut(&ensemble) else {
+            return false;
+        };
+        match leg.intake(cx) {
+            Intake::Nothing => false,
+            Intake::End => {
+                self.lose(ensemble, cx);
+                true
+            }
+            Intake::Bytes(mut bytes) => {
+                let used = self
+                    .frames(&mut bytes, Side::Leg(ensemble), cx)
+                    .unwrap_or(0);
+                // The session may have hung up over what it read.
+                match self.legs.get_mut(&ensemble) {
+                    Some(leg) => leg.give_back(bytes, used),
+                    None => pipe::discard(bytes),
+                }
+                true
+            }
+        }
+    }
+
+    /// Hands all whole frames in `bytes` to the session and passes on what it lets through; how
+    /// many bytes that took.
+    fn frames(
+        &mut self,
+        bytes: &mut [u8],
+        from: Side,
+        cx: &mut Context<'_>,
+    ) -> Result<usize, ClientFault> {
+        let mut run: Option<(Side, Range<usize>)> = None;
+        let mut at = 0;
+        let outcome = loop {
+            let rest = bytes.get_mut(at..).unwrap_or_default();
+            let limit = if from == Side::Client {
+                self.request_limit
+            } else {
+                REPLY_LIMIT
+            };
+            let size = match frame_size(rest, limit) {
+                Ok(Some(size)) if size <= rest.len() => size,
+                Ok(_) => break Ok(at),
+                Err(fault) => break self.bad_length(fault, from, at, cx),
+            };
+            let payload = rest.get_mut(PREFIX..size).unwrap_or_default();
+            let verdict = match from {
+                Side::Client => match self.session.client_frame(payload, self.now) {
+                    Ok(verdict) => verdict,
+                    Err(fault) => break Err(fault),
+                },
+                Side::Leg(ensemble) => self.session.leg_frame(ensemble, payload, self.now),
+            };
+            if let Some(output) = self.session.poll() {
+                self.pass_run(&mut run, bytes, cx);
+                self.act(output, cx);
+                self.act_all(cx);
+            }
+            let end = at + size;
+            match to_side(verdict) {
+                Some(to) => match &mut run {
+                    Some((side, range)) if *side == to && range.end == at => range.end = end,
+                    _ => {
+                        self.pass_run(&mut run, bytes, cx);
+                        run = Some((to, at..end));
+                    }
+                },
+                None => {}
+            }
+            at = end;
+            // Past these bounds the rest waits, unread by the session, in its pipe.
+            if from == Side::Client && !self.session.wants_client() || self.hung_up(from) {
+                break Ok(at);
+            }
+        };
+        self.pass_run(&mut run, bytes, cx);
+        self.act_all(cx);
+        outcome
+    }
+
+    fn bad_length(
+        &mut self,
+        fault: crate::wire::WireFault,
+        from: Side,
+        at: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<usize, ClientFault> {
+        match from {
+            Side::Client => Err(fault.into()),
+            Side::Leg(ensemble) => {
+                self.legs.remove(&ensemble);
+                self.session
+                    .leg_lost(ensemble, Loss::Broken(fault.into()), self.now);
+                self.act_all(cx);
+                Ok(at)
+            }
+        }
+    }
+
+    fn hung_up(&self, side: Side) -> bool {
+        match side {
+            Side::Client => false,
+            Side::Leg(ensemble) => !self.legs.contains_key(&ensemble),
+        }
+    }
+
+    fn pass_run(
+        &mut self,
+        run: &mut Option<(Side, Range<usize>)>,
+        bytes: &[u8],
+        cx: &mut Context<'_>,
+    ) {
+        if let Some((to, range)) = run.take() {
+            self.write(to, bytes.get(range).unwrap_or_default(), cx);
+        }
+    }
+
+    /// Writes to a socket what it takes and keeps the rest for later. A socket that is broken is
+    /// found out by the next flush or read.
+    fn write(&mut self, to: Side, bytes: &[u8], cx: &mut Context<'_>) {
+        match to {
+            Side::Client => self.client.write(bytes, cx),
+            Side::Leg(ensemble) => {
+                if let Some(leg) = self.legs.get_mut(&ensemble) {
+                    leg.write(bytes, cx);
+                }
+            }
+        }
+    }
+
+    fn act_all(&mut self, cx: &mut Context<'_>) {
+        while let Some(output) = self.session.poll() {
+            self.act(output, cx);
+        }
+    }
+
+    fn act(&mut self, output: Output, cx: &mut Context<'_>) {
+        match output {
+            Output::ToClient(frame) => self.write(Side::Client, &frame, cx),
+            Output::ToLeg(ensemble, frame) => self.write(Side::Leg(ensemble), &frame, cx),
+            Output::Dial(ensemble, handshake) => self.dial(ensemble, handshake),
+            Output::LearnRole(ensemble) => self.learn_role(ensemble),
+            Output::HangUp(ensemble) => {
+                self.legs.remove(&ensemble);
+                if let Some(dial) = self.dialing.remove(&ensemble) {
+                    dial.abort();
+                }
+            }
+            Output::CloseClient => self.closing = Some(Instant::now() + FAREWELL),
+            Output::Happened(event) => self.watcher.happened(&event),
+        }
+    }
+
+    fn dial(&mut self, ensemble: EnsembleId, handshake: Vec<u8>) {
+        let dialer = self.dialer.clone();
+        let dial = async move { Arrival::Leg(ensemble, dialer.attach(ensemble, &handshake).await) };
+        let abort = self.background.spawn(dial);
+        self.dialing.insert(ensemble, abort);
+    }
+
+    fn learn_role(&mut self, ensemble: EnsembleId) {
+        let Some(peer) = self.legs.get(&ensemble).and_then(Pipe::peer) else {
+            return;
+        };
+        let dialer = self.dialer.clone();
+        self.background
+            .spawn(async move { Arrival::Role(ensemble, dialer.role(peer).await) });
+    }
+
+    fn take_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while let Poll::Ready(Some(arrival)) = self.background.poll_join_next(cx) {
+            // A task that was aborted has nothing to say.
+            let Ok(arrival) = arrival else { continue };
+            moved = true;
+            match arrival {
+                Arrival::Role(ensemble, Some(role)) => self.session.role(ensemble, role),
+                Arrival::Role(_, None) => {}
+                Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
+            }
+            self.act_all(cx);
+        }
+        moved
+    }
+
+    fn dialled(&mut self, ensemble: EnsembleId, outcome: Result<Attached, Unreachable>) {
+        self.dialing.remove(&ensemble);
+        match outcome {
+            Ok(attached) => match attached.response {
+                ConnectResponse::Granted(credentials) => {
+                    self.legs.insert(ensemble, Pipe::new(attached.stream));
+                    self.learn_role(ensemble);
+                    self.session.leg_up(ensemble, credentials, self.now);
+                }
+                ConnectResponse::Refused => self.session.leg_refused(ensemble),
+            },
+            Err(unreachable) => {
+                self.watcher.unreachable(&unreachable);
+                self.session.leg_unreachable(ensemble, self.now);
+            }
+        }
+    }
+
+    fn lose(&mut self, ensemble: EnsembleId, cx: &mut Context<'_>) {
+        if self.legs.remove(&ensemble).is_some() {
+            self.session.leg_lost(ensemble, Loss::Closed, self.now);
+            self.act_all(cx);
+        }
+    }
+
+    /// Keeps one timer at or before the session's deadline: it is set back only when the deadline
+    /// has come closer, because most deadlines are put off before they are reached.
+    fn take_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let due = match self.closing {
+            Some(closing) => Some(closing),
+            None => self
+                .session
+                .deadline()
+                .map(|Tick(at)| self.epoch + Duration::from_millis(at)),
+        };
+        let Some(due) = due else {
+            self.timer = None;
+            return false;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() > due {
+            timer.as_mut().reset(due);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.timer = None;
+        let elapsed = self.epoch.elapsed().as_millis();
+        self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        if self.closing.is_none() {
+            self.session.tick(self.now);
+            self.act_all(cx);
+        }
+        true
+    }
+}
+
+const fn to_side(verdict: Verdict) -> Option<Side> {
+    match verdict {
+        Verdict::ToLeg(ensemble) => Some(Side::Leg(ensemble)),
+        Verdict::ToClient => Some(Side::Client),
+        Verdict::Taken => None,
+    }
+}

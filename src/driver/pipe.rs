@@ -1,0 +1,181 @@
+//! One socket with what is left over on both of its sides: bytes read that are no whole frame yet,
+//! bytes to be written that it did not take.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What one read can bring: many frames of a busy client at once.
+const SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    /// Lent to whichever connection is read right now.
+    static LENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a read brought.
+pub(super) enum Intake {
+    Nothing,
+    /// All unread bytes, to be given back with how many were used.
+    Bytes(Bytes),
+    /// The other side closed, or the connection broke.
+    End,
+}
+
+/// Bytes in a lent buffer.
+pub(super) struct Bytes {
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.buffer.get(..self.filled).unwrap_or_default()
+    }
+}
+
+impl std::ops::DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(..self.filled).unwrap_or_default()
+    }
+}
+
+/// Gives a buffer back whose connection is gone.
+pub(super) fn discard(bytes: Bytes) {
+    if bytes.buffer.len() == SCRATCH {
+        LENT.with_borrow_mut(|lent| *lent = bytes.buffer);
+    }
+}
+
+/// A socket and its leftovers.
+pub(super) struct Pipe {
+    stream: TcpStream,
+    /// Read, but not yet used: at most one frame and what came with it.
+    left: Vec<u8>,
+    /// To be written, from `written` on.
+    unwritten: Vec<u8>,
+    written: usize,
+    broken: bool,
+}
+
+impl Pipe {
+    pub(super) const fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            left: Vec::new(),
+            unwritten: Vec::new(),
+            written: 0,
+            broken: false,
+        }
+    }
+
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
+    }
+
+    /// How many bytes wait to be written.
+    pub(super) const fn unwritten(&self) -> usize {
+        self.unwritten.len() - self.written
+    }
+
+    /// Reads once. What was left before comes first.
+    pub(super) fn intake(&mut self, cx: &mut Context<'_>) -> Intake {
+        let (mut buffer, kept) = self.borrow();
+        let mut space = ReadBuf::new(buffer.get_mut(kept..).unwrap_or_default());
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
+        let filled = kept + space.filled().len();
+        match read {
+            Poll::Ready(Ok(())) if filled > kept => Intake::Bytes(Bytes { buffer, filled }),
+            Poll::Ready(_) => {
+                discard(Bytes { buffer, filled });
+                Intake::End
+            }
+            Poll::Pending => {
+                self.give_back(Bytes { buffer, filled }, 0);
+                Intake::Nothing
+            }
+        }
+    }
+
+    /// A buffer with the leftovers at its start and room behind: the thread's where they fit,
+    /// their own where a frame is larger.
+    fn borrow(&mut self) -> (Vec<u8>, usize) {
+        let kept = self.left.len();
+        if kept <= SCRATCH / 2 {
+            let mut buffer = LENT.with_borrow_mut(std::mem::take);
+            buffer.resize(SCRATCH, 0);
+            if let Some(start) = buffer.get_mut(..kept) {
+                start.copy_from_slice(&self.left);
+            }
+            self.left = Vec::new();
+            return (buffer, kept);
+        }
+        let mut buffer = std::mem::take(&mut self.left);
+        // Doubling: what a frame's length promises is not reserved before it comes.
+        buffer.resize((kept * 2).max(SCRATCH * 2), 0);
+        (buffer, kept)
+    }
+
+    /// Takes the buffer back and keeps what was not used.
+    pub(super) fn give_back(&mut self, bytes: Bytes, used: usize) {
+        let Bytes { mut buffer, filled } = bytes;
+        if buffer.len() == SCRATCH {
+            self.left = buffer.get(used..filled).unwrap_or_default().to_vec();
+            LENT.with_borrow_mut(|lent| *lent = buffer);
+            return;
+        }
+        buffer.truncate(filled);
+        buffer.drain(..used.min(filled));
+        if buffer.len() <= SCRATCH / 2 {
+            buffer.shrink_to_fit();
+        }
+        self.left = buffer;
+    }
+
+    /// Writes what the socket takes now and keeps the rest, behind what waits already.
+    pub(super) fn write(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        let mut rest = bytes;
+        while self.unwritten() == 0 && !rest.is_empty() && !self.broken {
+            match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    rest = rest.get(written..).unwrap_or_default()
+                }
+                Poll::Ready(_) => self.broken = true,
+                Poll::Pending => break,
+            }
+        }
+        if !self.broken {
+            self.unwritten.extend_from_slice(rest);
+        }
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.unwritten() > 0 && !self.broken {
+            let rest = self.unwritten.get(self.written..).unwrap_or_default();
+            match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(written)) if written > 0 => self.written += written,
+                Poll::Ready(_) => self.broken = true,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if self.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !self.unwritten.is_empty() {
+            self.unwritten = Vec::new();
+            self.written = 0;
+        }
+        Ok(())
+    }
+}

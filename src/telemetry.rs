@@ -1,0 +1,79 @@
+//! What the core reports becomes log lines.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::dial::Unreachable;
+use crate::route::EnsembleId;
+use crate::session::{Event, Loss};
+use crate::wire::SessionId;
+
+/// Speaks for one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher {
+    config: Arc<Config>,
+    session: SessionId,
+}
+
+impl Watcher {
+    pub(crate) const fn new(config: Arc<Config>, session: SessionId) -> Self {
+        Self { config, session }
+    }
+
+    fn name(&self, ensemble: EnsembleId) -> &str {
+        &self.config.ensemble(ensemble).name
+    }
+
+    /// Logs what happened. Only what an operator would want to be woken by is a warning.
+    pub(crate) fn happened(&self, event: &Event) {
+        let session = self.session;
+        match event {
+            Event::Switched { from, to } => {
+                tracing::trace!(%session, from = self.name(*from), to = self.name(*to), "switched");
+            }
+            Event::BarrierPlaced { ensemble, barrier } => {
+                tracing::trace!(%session, ensemble = self.name(*ensemble), ?barrier, "barrier placed");
+            }
+            Event::BarrierFailed { ensemble, err } => {
+                tracing::warn!(%session, ensemble = self.name(*ensemble), err, "barrier failed");
+            }
+            Event::ReadWithheld { ensemble } => {
+                tracing::debug!(%session, ensemble = self.name(*ensemble), "read withheld: its lead did not happen");
+            }
+            Event::LegUp {
+                ensemble,
+                session: leg,
+                timeout,
+            } => {
+                tracing::info!(%session, ensemble = self.name(*ensemble), %leg, timeout, "leg is up");
+            }
+            Event::LegLost { ensemble, reason } => self.lost(*ensemble, *reason),
+            Event::LegUnreachable { ensemble } => {
+                tracing::debug!(%session, ensemble = self.name(*ensemble), "leg is unreachable");
+            }
+            Event::AuthRefused { ensemble, err } => {
+                tracing::warn!(%session, ensemble = self.name(*ensemble), err, "credentials refused");
+            }
+            Event::Refused { op, err } => {
+                tracing::debug!(%session, op = op.shape().name, err, "request refused");
+            }
+        }
+    }
+
+    fn lost(&self, ensemble: EnsembleId, reason: Loss) {
+        let (session, ensemble) = (self.session, self.name(ensemble));
+        match reason {
+            Loss::Closed => tracing::info!(%session, ensemble, "leg lost: connection closed"),
+            Loss::TimedOut => tracing::warn!(%session, ensemble, "leg lost: no answer in time"),
+            Loss::Expired => {
+                tracing::warn!(%session, ensemble, "leg lost: its session has expired")
+            }
+            Loss::Broken(fault) => tracing::warn!(%session, ensemble, %fault, "leg lost"),
+        }
+    }
+
+    /// Logs which servers were tried in vain.
+    pub(crate) fn unreachable(&self, unreachable: &Unreachable) {
+        tracing::warn!(session = %self.session, %unreachable, "cannot open leg");
+    }
+}
