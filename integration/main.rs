@@ -14,3 +14,7 @@ mod testbed;
 
 #[cfg(test)]
 mod bed;
+
+/// The program under test, as cargo built it for this run.
+#[cfg(test)]
+const ZOONET: &str = env!("CARGO_BIN_EXE_zoonet");

@@ -1,15 +1,17 @@
-//! How the bed treats a sidecar, shown on a stand-in that only says where it listens.
+//! How the bed treats a sidecar: configured, awaited, restarted and ended as by an operator.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use zoonet::config::Config;
 
+use crate::ZOONET;
+use crate::testbed::python::Python;
+use crate::testbed::regions;
 use crate::testbed::sidecar::Setup;
+use crate::testbed::zookeeper::Ensemble;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn the_configuration_has_the_shape_of_the_manual() {
@@ -51,16 +53,38 @@ routes:
 
 #[test]
 fn a_sidecar_is_awaited_restarted_and_asked_to_end() {
-    let stand_in = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/bed/stand_in.sh");
-    let sidecar = Setup::new("us").start(stand_in);
+    let sidecar = Setup::home(&regions::shared_pair().us).start(ZOONET);
     let (address, pid) = (sidecar.address(), sidecar.pid());
     sidecar.restart();
     assert_eq!(sidecar.address(), address);
     assert_ne!(sidecar.pid(), pid);
     assert_eq!(sidecar.wait(Duration::ZERO), None);
     sidecar.terminate();
-    let status = sidecar.wait(PATIENCE).unwrap();
-    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
-    let starts = sidecar.log().matches("starting run --config").count();
-    assert_eq!(starts, 2, "{}", sidecar.log());
+    assert!(sidecar.wait(PATIENCE).unwrap().success());
+    let log = sidecar.log();
+    assert_eq!(log.matches("listening on").count(), 2, "{log}");
+}
+
+#[test]
+fn a_client_reaches_two_ensembles_and_can_be_killed() {
+    let pair = regions::shared_pair();
+    let sidecar = Setup::home(&pair.us)
+        .ensemble(&pair.eu)
+        .route("/bed-eu", "eu")
+        .start(ZOONET);
+    let client = Python::file("bed/both_sides.py")
+        .arg(sidecar.address())
+        .arg("/bed-us")
+        .arg("/bed-eu")
+        .start();
+    client.expect("written", PATIENCE);
+    assert!(holds(&pair.us, "/bed-us") && !holds(&pair.us, "/bed-eu"));
+    assert!(holds(&pair.eu, "/bed-eu") && !holds(&pair.eu, "/bed-us"));
+    client.process().kill();
+}
+
+/// Whether some session has an ephemeral at that path, as the server says.
+fn holds(ensemble: &Ensemble, path: &str) -> bool {
+    let dump = ensemble.servers()[0].ask("dump").unwrap();
+    dump.lines().any(|line| line.trim() == path)
 }
