@@ -1,1 +1,20 @@
-fn main() {}
+//! Everything that needs more than one unit of the program: one test target, a module per topic.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the ban is for the core; real processes take real time"
+)]
+
+#[expect(
+    dead_code,
+    reason = "the bed offers more than the tests of any one day take"
+)]
+mod testbed;
+
+#[cfg(test)]
+mod bed;
+
+/// The program under test, as cargo built it for this run.
+#[cfg(test)]
+const ZOONET: &str = env!("CARGO_BIN_EXE_zoonet");
