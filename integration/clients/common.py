@@ -139,6 +139,7 @@ class Sides:
 
     def clean(self, c):
         for path in self.both:
+            c.sync(path)  # or a lagging server hides children that are still to be deleted
             c.delete(path, recursive=True)
 
 
