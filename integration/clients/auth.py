@@ -8,7 +8,7 @@ server does put them out of place; `--stock` leaves that part out.
 from kazoo import exceptions as ke
 from kazoo.client import KazooState
 from kazoo.protocol.connection import _CONNECTION_DROP
-from kazoo.security import CREATOR_ALL_ACL, make_digest_acl, make_digest_acl_credential
+from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE, make_digest_acl, make_digest_acl_credential
 
 import threading
 
@@ -43,10 +43,9 @@ def denied(c, node):
         "children": lambda: c.get_children(node),
         "set": lambda: c.set(node, b"x"),
         "create below": lambda: c.create(f"{node}/x"),
-        "set_acls": lambda: c.set_acls(node, CREATOR_ALL_ACL),
+        "set_acls": lambda: c.set_acls(node, OPEN_ACL_UNSAFE),
     }
     for what, attempt in attempts.items():
-        # Without any identity `auth:` cannot be expanded, but the node's own ACL is judged first.
         refused(ke.NoAuthError, attempt, f"{what} of {node} by a stranger")
     t = c.transaction()
     t.set_data(node, b"x")
