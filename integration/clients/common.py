@@ -79,7 +79,8 @@ def run(main, parser):
         result = main(args)
     except BaseException as error:
         traceback.print_exc()
-        print(f"FAILED {parser.prog}: {error!r}", file=sys.stderr)
+        said = error if isinstance(error, Failure) else repr(error)
+        print(f"FAILED {parser.prog}: {said}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # threads of a wedged client must not keep the process alive
