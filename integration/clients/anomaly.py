@@ -9,6 +9,7 @@ only if something else is wrong, such as a value nobody wrote yet or one that we
 import json
 import threading
 import time
+
 from kazoo.protocol.serialization import GetData, SetData
 
 from common import Failure, Sides, arguments, call, check, client, equal, run
@@ -82,9 +83,9 @@ class Gate(threading.Barrier):
 
 
 def main(args):
-    args.connect1 = args.connect1 or args.connect
+    args.connect = args.connect1 = args.connect1 or args.connect
     args.connect2 = args.connect2 or args.connect
-    args.connect = args.connect1
+    check(args.connect, "no address: --connect, or --connect1 and --connect2")
     args.history_file = open(args.history, "w") if args.history else None
     one = client(args.connect1)
     sides = Sides(args, one, "anomaly")
@@ -117,8 +118,7 @@ def main(args):
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__)
-    parser._actions[1].required = False  # --connect: both clients through one sidecar
+    parser = arguments(__doc__, one_sidecar=False)
     parser.add_argument("--connect1", help="the sidecar of client 1, whose home serves --local")
     parser.add_argument("--connect2", help="the sidecar of client 2, whose home serves --remote")
     parser.add_argument("--mode", choices=["sync", "pipelined"], default="sync")

@@ -56,15 +56,14 @@ def eventually(condition, patience, what):
         time.sleep(0.02)
 
 
-def arguments(description, needs_prefixes=True):
+def arguments(description, one_sidecar=True):
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--connect", required=True, help="the sidecar, HOST:PORT")
-    if needs_prefixes:
-        parser.add_argument("--local", required=True, help="a prefix served by home")
-        parser.add_argument("--remote", required=True, help="a prefix served by the other ensemble")
-        parser.add_argument("--direct-local", help="home itself, for looking on from outside")
-        parser.add_argument("--direct-remote", help="the other ensemble itself")
-        parser.add_argument("--real-remote", help="name of --remote on its ensemble, if it differs")
+    parser.add_argument("--connect", required=one_sidecar, help="the sidecar, HOST:PORT")
+    parser.add_argument("--local", required=True, help="a prefix served by home")
+    parser.add_argument("--remote", required=True, help="a prefix served by the other ensemble")
+    parser.add_argument("--direct-local", help="home itself, for looking on from outside")
+    parser.add_argument("--direct-remote", help="the other ensemble itself")
+    parser.add_argument("--real-remote", help="name of --remote on its ensemble, if it differs")
     parser.add_argument("--patience", type=float, default=30.0, help="bound of a single wait, seconds")
     parser.add_argument("--limit", type=float, default=300.0, help="bound of the whole run, seconds")
     return parser
