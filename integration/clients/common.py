@@ -72,7 +72,7 @@ def arguments(description, one_sidecar=True):
 def run(main, parser):
     """Runs `main(args)`; its dict becomes the last line of stdout."""
     args = parser.parse_args()
-    faulthandler.dump_traceback_later(args.limit, exit=True)
+    faulthandler.dump_traceback_later(args.limit + 5, exit=True)  # after the bounds of child processes
     began = time.monotonic()
     try:
         result = main(args)

@@ -95,7 +95,7 @@ def closed(args, sides):
 def killed(args, sides):
     command = [sys.executable, __file__, "--child", "--connect", args.connect, "--local", sides.local,
                "--remote", sides.remote, "--session-timeout", str(args.session_timeout)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         equal(child.stdout.readline(), "ready\n", "the child")
         watched = watch_from_outside(sides, "killed")
@@ -113,7 +113,8 @@ def child(args):
     for path in (args.local, args.remote):
         c.create(f"{path}/killed", b"", ephemeral=True)
     print("ready", flush=True)
-    signal.pause()
+    sys.stdin.read()  # until killed, or until the parent is gone
+    os._exit(1)
 
 
 def main(args):
