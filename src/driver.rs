@@ -246,15 +246,14 @@ impl Driver {
                 self.act_all(cx);
             }
             let end = at + size;
-            match to_side(verdict) {
-                Some(to) => match &mut run {
+            if let Some(to) = to_side(verdict) {
+                match &mut run {
                     Some((side, range)) if *side == to && range.end == at => range.end = end,
                     _ => {
                         self.pass_run(&mut run, bytes, cx);
                         run = Some((to, at..end));
                     }
-                },
-                None => {}
+                }
             }
             at = end;
             // Past these bounds the rest waits, unread by the session, in its pipe.

@@ -45,7 +45,7 @@ use crate::wire::{SessionId, Zxid, code};
 use leg::{Leg, Legs, Owner, State};
 use pipeline::Pipeline;
 use spread::Recursive;
-use switch::Switch;
+use switch::{Map, Switch};
 
 /// Milliseconds since a moment the shell chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,12 +201,13 @@ impl Session {
     #[must_use]
     pub fn new(settings: Arc<Settings>, me: Credentials, origin: Origin, now: Tick) -> Self {
         let home = settings.routes.home();
-        let composes = !settings.routes.is_single();
+        let map = if settings.routes.is_single() {
+            Map::Single
+        } else {
+            Map::Composed
+        };
         Self {
-            switch: match origin {
-                Origin::New => Switch::of_new_session(home, composes),
-                Origin::Attached => Switch::of_old_session(home, composes),
-            },
+            switch: Switch::new(home, origin, map),
             legs: Legs::new(home, Leg::live(me.clone(), now)),
             settings,
             me,

@@ -54,13 +54,21 @@ pub(super) fn discard(bytes: Bytes) {
     }
 }
 
+/// Whether the bytes left over may hold whole frames.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leftovers {
+    /// They do not: more has to be read.
+    Tried,
+    /// They may: they were put back without a look.
+    Untried,
+}
+
 /// A socket and its leftovers.
 pub(super) struct Pipe {
     stream: TcpStream,
     /// Read, but not yet used: at most one frame and what came with it.
     left: Vec<u8>,
-    /// Whether there may be whole frames in it, which no further byte has to come for.
-    untried: bool,
+    leftovers: Leftovers,
     /// To be written, from `written` on.
     unwritten: Vec<u8>,
     written: usize,
@@ -72,7 +80,7 @@ impl Pipe {
         Self {
             stream,
             left: Vec::new(),
-            untried: false,
+            leftovers: Leftovers::Tried,
             unwritten: Vec::new(),
             written: 0,
             broken: false,
@@ -91,7 +99,7 @@ impl Pipe {
     /// Reads once. What was left before comes first.
     pub(super) fn intake(&mut self, cx: &mut Context<'_>) -> Intake {
         let (mut buffer, kept) = self.borrow();
-        if std::mem::take(&mut self.untried) {
+        if std::mem::replace(&mut self.leftovers, Leftovers::Tried) == Leftovers::Untried {
             return Intake::Bytes(Bytes {
                 buffer,
                 filled: kept,
@@ -134,7 +142,9 @@ impl Pipe {
 
     /// The frames given back were not all looked at: the next intake starts with them.
     pub(super) fn retry(&mut self) {
-        self.untried = !self.left.is_empty();
+        if !self.left.is_empty() {
+            self.leftovers = Leftovers::Untried;
+        }
     }
 
     /// Takes the buffer back and keeps what was not used.

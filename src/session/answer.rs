@@ -47,42 +47,37 @@ impl Session {
         }
         let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
         match answered.owner {
-            Owner::Client { seq, part, op } if is_home && !self.settings.is_rooted(ensemble) => {
-                Ok(self.answer(
-                    ensemble,
-                    Answer {
-                        seq,
-                        part,
-                        op,
-                        header,
-                        stamp: Stamp::Own,
-                    },
-                    payload,
-                    now,
-                ))
-            }
             Owner::Client { seq, part, op } => {
                 let stamp = if is_home { Stamp::Own } else { Stamp::Home };
-                self.translated(
-                    ensemble,
-                    Answer {
-                        seq,
-                        part,
-                        op,
-                        header,
-                        stamp,
-                    },
-                    payload,
-                    now,
-                )
+                let answer = Answer {
+                    seq,
+                    part,
+                    op,
+                    header,
+                    stamp,
+                };
+                if is_home && !self.settings.is_rooted(ensemble) {
+                    return Ok(self.answer(ensemble, answer, payload, now));
+                }
+                self.translated(ensemble, answer, payload, now)
             }
             Owner::ClientPing => {
                 self.written = now;
                 Ok(Verdict::ToClient)
             }
-            Owner::Ping => Ok(Verdict::Taken),
+            Owner::Ping | Owner::Barrier | Owner::Auth(_) | Owner::Close => {
+                self.swallow(ensemble, answered.owner, &header, now);
+                Ok(Verdict::Taken)
+            }
+        }
+    }
+
+    /// Takes the answer to a request of our own: the client never sees it (T2).
+    fn swallow(&mut self, ensemble: EnsembleId, owner: Owner, header: &ReplyHeader, now: Tick) {
+        match owner {
+            Owner::Client { .. } | Owner::ClientPing | Owner::Ping => {}
             Owner::Barrier => {
-                self.switch.answered(ensemble, Access::Ordered, &header);
+                self.switch.answered(ensemble, Access::Ordered, header);
                 if !header.was_ordered() {
                     self.happened(Event::BarrierFailed {
                         ensemble,
@@ -90,7 +85,6 @@ impl Session {
                     });
                 }
                 self.send_held(now);
-                Ok(Verdict::Taken)
             }
             Owner::Auth(index) => {
                 if header.err != code::OK {
@@ -101,12 +95,8 @@ impl Session {
                         err: header.err,
                     });
                 }
-                Ok(Verdict::Taken)
             }
-            Owner::Close => {
-                self.release(now);
-                Ok(Verdict::Taken)
-            }
+            Owner::Close => self.release(now),
         }
     }
 

@@ -157,13 +157,16 @@ impl Planner<'_> {
     }
 
     fn subtree(&mut self, request: &Request<'_>, path: &[u8]) -> Plan {
-        match request.op {
-            OpCode::AddWatch if request.number_after_path() == Some(RECURSIVE_MODE) => {
-                self.watch_below(request, path)
-            }
-            OpCode::RemoveWatches => self.unwatch_below(request, path),
-            OpCode::GetAllChildrenNumber => self.count_below(request, path),
-            _ => through(request, self.settings.routes.route(path), path),
+        if request.op == OpCode::RemoveWatches {
+            self.unwatch_below(request, path)
+        } else if request.op == OpCode::GetAllChildrenNumber {
+            self.count_below(request, path)
+        } else if request.op == OpCode::AddWatch
+            && request.number_after_path() == Some(RECURSIVE_MODE)
+        {
+            self.watch_below(request, path)
+        } else {
+            through(request, self.settings.routes.route(path), path)
         }
     }
 
@@ -287,7 +290,7 @@ impl Planner<'_> {
                 hidden.push(u16::try_from(index).unwrap_or(u16::MAX));
             }
         }
-        let to = first.map_or(routes.home(), Rule::ensemble);
+        let to = first.map_or_else(|| routes.home(), Rule::ensemble);
         let frame = |rewritten| {
             if rewritten {
                 rename_operations(request, routes)
@@ -505,10 +508,14 @@ fn rename_operations(request: &Request<'_>, routes: &RouteMap) -> Vec<u8> {
 /// The reply to a request whose outcome is not known, or that cannot go out, as every client
 /// survives it: a multi is answered per operation (protocol.md 3, 8).
 pub(super) fn failure(xid: Xid, op: OpCode, operations: u16, err: i32) -> Vec<u8> {
-    let behind = match op {
-        OpCode::Multi => code::RUNTIME_INCONSISTENCY,
-        OpCode::MultiRead => err,
-        _ => return reply::header_only(xid, Zxid::NONE, err),
+    if op.shape().target != Target::Multi {
+        return reply::header_only(xid, Zxid::NONE, err);
+    }
+    // What was to be read one by one failed one by one.
+    let behind = if op == OpCode::Multi {
+        code::RUNTIME_INCONSISTENCY
+    } else {
+        err
     };
     let codes: Vec<i32> = (0..operations)
         .map(|index| if index == 0 { err } else { behind })
@@ -518,10 +525,8 @@ pub(super) fn failure(xid: Xid, op: OpCode, operations: u16, err: i32) -> Vec<u8
 
 /// How many operations a multi has; 0 for any other request.
 pub(super) fn operations(request: &Request<'_>) -> u16 {
-    match request.op {
-        OpCode::Multi | OpCode::MultiRead => {
-            u16::try_from(request.operations().count()).unwrap_or(u16::MAX)
-        }
-        _ => 0,
+    if request.op.shape().target != Target::Multi {
+        return 0;
     }
+    u16::try_from(request.operations().count()).unwrap_or(u16::MAX)
 }

@@ -15,6 +15,7 @@
 //!   A leader does not match a `sync` against its commits (protocol.md 5.2), so an unknown server
 //!   may be one for which `sync` is a no-op; both barriers take one round trip to the leader.
 
+use super::Origin;
 use crate::route::{BarrierKind, EnsembleId};
 use crate::wire::opcode::Access;
 use crate::wire::reply::ReplyHeader;
@@ -58,32 +59,33 @@ pub(super) enum Trust {
     Withhold,
 }
 
+/// How many ensembles the routes lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Map {
+    /// Home only: there is nothing to compose and never a barrier.
+    Single,
+    /// Others as well.
+    Composed,
+}
+
 /// Which ensemble the session touched last, and whether it has a lead there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Switch {
     current: EnsembleId,
     lead: Lead,
-    /// With one ensemble in the map there is nothing to compose and never a barrier.
-    composes: bool,
+    map: Map,
 }
 
 impl Switch {
-    /// A session that has just been created on home: its creation was an ordered operation there.
-    pub(super) const fn of_new_session(home: EnsembleId, composes: bool) -> Self {
+    /// A session at home. Where it has just been created, that was an ordered operation there. Where
+    /// it was attached again, what its client has seen elsewhere is not known to be ordered before
+    /// its next read.
+    pub(super) fn new(home: EnsembleId, origin: Origin, map: Map) -> Self {
+        let led = origin == Origin::New || map == Map::Single;
         Self {
             current: home,
-            lead: Lead::Happened,
-            composes,
-        }
-    }
-
-    /// A session that was attached again: what this client has seen elsewhere is not known to be
-    /// ordered before its next read on home.
-    pub(super) const fn of_old_session(home: EnsembleId, composes: bool) -> Self {
-        Self {
-            current: home,
-            lead: if composes { Lead::None } else { Lead::Happened },
-            composes,
+            lead: if led { Lead::Happened } else { Lead::None },
+            map,
         }
     }
 
@@ -157,7 +159,7 @@ impl Switch {
 
     /// A leg's connection is gone: barriers belong to a connection.
     pub(super) fn lost(&mut self, ensemble: EnsembleId) {
-        if self.current == ensemble && self.composes {
+        if self.current == ensemble && self.map == Map::Composed {
             self.lead = Lead::None;
         }
     }
@@ -184,7 +186,7 @@ mod tests {
     const EU: EnsembleId = EnsembleId::new(1);
 
     fn new() -> Switch {
-        Switch::of_new_session(HOME, true)
+        Switch::new(HOME, Origin::New, Map::Composed)
     }
 
     fn admit(switch: &mut Switch, to: EnsembleId, access: Access) -> Go {
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_old_session_reads_home_behind_a_barrier() {
-        let mut switch = Switch::of_old_session(HOME, true);
+        let mut switch = Switch::new(HOME, Origin::Attached, Map::Composed);
         assert_eq!(
             admit(&mut switch, HOME, Access::Read),
             Go::Behind(Barrier::Sync)
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_map_of_one_ensemble_never_needs_a_barrier() {
-        let mut switch = Switch::of_old_session(HOME, false);
+        let mut switch = Switch::new(HOME, Origin::Attached, Map::Single);
         assert_eq!(admit(&mut switch, HOME, Access::Read), Go::Forward);
         switch.lost(HOME);
         assert_eq!(admit(&mut switch, HOME, Access::Read), Go::Forward);

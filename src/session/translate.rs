@@ -74,7 +74,7 @@ pub(super) fn reply(
     }
 }
 
-/// [`reply`] for a multi or multiRead.
+/// [`reply()`] for a multi or multiRead.
 fn results(
     payload: &mut [u8],
     owners: Owners,

@@ -166,6 +166,7 @@ impl Writer {
 
     /// One byte, 0 or 1.
     #[must_use]
+    #[expect(clippy::fn_params_excessive_bools, reason = "it writes one")]
     pub fn bool(mut self, value: bool) -> Self {
         self.frame.push(u8::from(value));
         self

@@ -1,6 +1,17 @@
 //! THE table: every operation of ZooKeeper 3.4 to 3.9, how it is ordered, where its paths and
 //! Stats sit. A new operation is a new row here and a build error wherever rows are matched.
 
+/// Which watch a request may arm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arms {
+    /// None.
+    Nothing,
+    /// One, if the flag behind its path is set.
+    IfAsked,
+    /// Always some.
+    Always,
+}
+
 /// How an operation is ordered by its ensemble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -78,11 +89,13 @@ pub struct Shape {
     pub echo: Echo,
     /// Stats in its reply.
     pub stat: Stat,
+    /// Watches it arms.
+    pub arms: Arms,
 }
 
 macro_rules! table {
     ($($variant:ident = $number:literal, $name:literal, $since:literal, $access:ident,
-        $target:expr, $echo:ident, $stat:ident;)*) => {
+        $target:expr, $echo:ident, $stat:ident, $arms:ident;)*) => {
         /// An operation of a request.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum OpCode {
@@ -124,6 +137,7 @@ macro_rules! table {
                         target: $target,
                         echo: Echo::$echo,
                         stat: Stat::$stat,
+                        arms: Arms::$arms,
                     },)*
                     Self::Unknown(_) => Shape {
                         name: "unknown",
@@ -131,6 +145,7 @@ macro_rules! table {
                         target: Target::Home,
                         echo: Echo::Nothing,
                         stat: Stat::Nothing,
+                        arms: Arms::Nothing,
                     },
                 }
             }
@@ -140,39 +155,39 @@ macro_rules! table {
 
 #[rustfmt::skip]
 table! {
-    // operation        number  name                    since    ordered  goes to                 paths    stat
-    Error               =   0, "error",                "3.3",    Read,    Target::Nowhere,        Nothing, Nothing;
-    Create              =   1, "create",               "3.3",    Ordered, Target::Created,        Path,    Nothing;
-    Delete              =   2, "delete",               "3.3",    Ordered, Target::Deleted,        Nothing, Nothing;
-    Exists              =   3, "exists",               "3.3",    Read,    Target::Path,           Nothing, Last;
-    GetData             =   4, "getData",              "3.3",    Read,    Target::Path,           Nothing, Last;
-    SetData             =   5, "setData",              "3.3",    Ordered, Target::Path,           Nothing, Last;
-    GetAcl              =   6, "getACL",               "3.3",    Read,    Target::Path,           Nothing, Last;
-    SetAcl              =   7, "setACL",               "3.3",    Ordered, Target::Path,           Nothing, Last;
-    GetChildren         =   8, "getChildren",          "3.3",    Read,    Target::Path,           Nothing, Nothing;
-    Sync                =   9, "sync",                 "3.3",    Ordered, Target::Path,           Path,    Nothing;
-    Ping                =  11, "ping",                 "3.3",    Control, Target::Ping,           Nothing, Nothing;
-    GetChildren2        =  12, "getChildren2",         "3.3",    Read,    Target::Path,           Nothing, Last;
-    Check               =  13, "check",                "3.4",    Ordered, Target::Nowhere,        Nothing, Nothing;
-    Multi               =  14, "multi",                "3.4",    Ordered, Target::Multi,          Results, Results;
-    Create2             =  15, "create2",              "3.5",    Ordered, Target::Created,        Path,    Last;
-    Reconfig            =  16, "reconfig",             "3.5",    Ordered, Target::Home,           Nothing, Last;
-    CheckWatches        =  17, "checkWatches",         "3.5",    Read,    Target::Subtree,        Nothing, Nothing;
-    RemoveWatches       =  18, "removeWatches",        "3.5",    Read,    Target::Subtree,        Nothing, Nothing;
-    CreateContainer     =  19, "createContainer",      "3.5.1",  Ordered, Target::Created,        Path,    Last;
-    DeleteContainer     =  20, "deleteContainer",      "3.5.1",  Ordered, Target::Deleted,        Nothing, Nothing;
-    CreateTtl           =  21, "createTTL",            "3.5.3",  Ordered, Target::Created,        Path,    Last;
-    MultiRead           =  22, "multiRead",            "3.6",    Read,    Target::Multi,          Results, Results;
-    Auth                = 100, "auth",                 "3.3",    Control, Target::Everywhere,     Nothing, Nothing;
-    SetWatches          = 101, "setWatches",           "3.3",    Read,    Target::WatchLists(3),  Nothing, Nothing;
-    Sasl                = 102, "sasl",                 "3.4",    Control, Target::Home,           Nothing, Nothing;
-    GetEphemerals       = 103, "getEphemerals",        "3.6",    Read,    Target::Owned,          Paths,   Nothing;
-    GetAllChildrenNumber= 104, "getAllChildrenNumber", "3.6",    Read,    Target::Subtree,        Nothing, Nothing;
-    SetWatches2         = 105, "setWatches2",          "3.6",    Read,    Target::WatchLists(5),  Nothing, Nothing;
-    AddWatch            = 106, "addWatch",             "3.6",    Read,    Target::Subtree,        Nothing, Nothing;
-    WhoAmI              = 107, "whoAmI",               "3.7",    Read,    Target::Home,           Nothing, Nothing;
-    CreateSession       = -10, "createSession",        "3.3",    Control, Target::Nowhere,        Nothing, Nothing;
-    CloseSession        = -11, "closeSession",         "3.3",    Ordered, Target::Close,          Nothing, Nothing;
+    // operation        number  name                    since    ordered  goes to                 paths    stat     watches
+    Error               =   0, "error",                "3.3",    Read,    Target::Nowhere,        Nothing, Nothing, Nothing;
+    Create              =   1, "create",               "3.3",    Ordered, Target::Created,        Path,    Nothing, Nothing;
+    Delete              =   2, "delete",               "3.3",    Ordered, Target::Deleted,        Nothing, Nothing, Nothing;
+    Exists              =   3, "exists",               "3.3",    Read,    Target::Path,           Nothing, Last, IfAsked;
+    GetData             =   4, "getData",              "3.3",    Read,    Target::Path,           Nothing, Last, IfAsked;
+    SetData             =   5, "setData",              "3.3",    Ordered, Target::Path,           Nothing, Last, Nothing;
+    GetAcl              =   6, "getACL",               "3.3",    Read,    Target::Path,           Nothing, Last, Nothing;
+    SetAcl              =   7, "setACL",               "3.3",    Ordered, Target::Path,           Nothing, Last, Nothing;
+    GetChildren         =   8, "getChildren",          "3.3",    Read,    Target::Path,           Nothing, Nothing, IfAsked;
+    Sync                =   9, "sync",                 "3.3",    Ordered, Target::Path,           Path,    Nothing, Nothing;
+    Ping                =  11, "ping",                 "3.3",    Control, Target::Ping,           Nothing, Nothing, Nothing;
+    GetChildren2        =  12, "getChildren2",         "3.3",    Read,    Target::Path,           Nothing, Last, IfAsked;
+    Check               =  13, "check",                "3.4",    Ordered, Target::Nowhere,        Nothing, Nothing, Nothing;
+    Multi               =  14, "multi",                "3.4",    Ordered, Target::Multi,          Results, Results, Nothing;
+    Create2             =  15, "create2",              "3.5",    Ordered, Target::Created,        Path,    Last, Nothing;
+    Reconfig            =  16, "reconfig",             "3.5",    Ordered, Target::Home,           Nothing, Last, Nothing;
+    CheckWatches        =  17, "checkWatches",         "3.5",    Read,    Target::Subtree,        Nothing, Nothing, Nothing;
+    RemoveWatches       =  18, "removeWatches",        "3.5",    Read,    Target::Subtree,        Nothing, Nothing, Nothing;
+    CreateContainer     =  19, "createContainer",      "3.5.1",  Ordered, Target::Created,        Path,    Last, Nothing;
+    DeleteContainer     =  20, "deleteContainer",      "3.5.1",  Ordered, Target::Deleted,        Nothing, Nothing, Nothing;
+    CreateTtl           =  21, "createTTL",            "3.5.3",  Ordered, Target::Created,        Path,    Last, Nothing;
+    MultiRead           =  22, "multiRead",            "3.6",    Read,    Target::Multi,          Results, Results, Nothing;
+    Auth                = 100, "auth",                 "3.3",    Control, Target::Everywhere,     Nothing, Nothing, Nothing;
+    SetWatches          = 101, "setWatches",           "3.3",    Read,    Target::WatchLists(3),  Nothing, Nothing, Always;
+    Sasl                = 102, "sasl",                 "3.4",    Control, Target::Home,           Nothing, Nothing, Nothing;
+    GetEphemerals       = 103, "getEphemerals",        "3.6",    Read,    Target::Owned,          Paths,   Nothing, Nothing;
+    GetAllChildrenNumber= 104, "getAllChildrenNumber", "3.6",    Read,    Target::Subtree,        Nothing, Nothing, Nothing;
+    SetWatches2         = 105, "setWatches2",          "3.6",    Read,    Target::WatchLists(5),  Nothing, Nothing, Always;
+    AddWatch            = 106, "addWatch",             "3.6",    Read,    Target::Subtree,        Nothing, Nothing, Always;
+    WhoAmI              = 107, "whoAmI",               "3.7",    Read,    Target::Home,           Nothing, Nothing, Nothing;
+    CreateSession       = -10, "createSession",        "3.3",    Control, Target::Nowhere,        Nothing, Nothing, Nothing;
+    CloseSession        = -11, "closeSession",         "3.3",    Ordered, Target::Close,          Nothing, Nothing, Nothing;
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::jute::{Reader, Writer};
-use super::opcode::OpCode;
+use super::opcode::{Arms, OpCode};
 use super::{WireFault, Xid};
 
 /// Bytes of a request's header: xid and operation.
@@ -84,16 +84,16 @@ impl<'a> Request<'a> {
     /// Whether the server may arm a watch for it.
     #[must_use]
     pub fn may_arm_watch(&self) -> bool {
-        match self.op {
-            OpCode::AddWatch | OpCode::SetWatches | OpCode::SetWatches2 => true,
-            OpCode::Exists | OpCode::GetData | OpCode::GetChildren | OpCode::GetChildren2 => {
+        match self.op.shape().arms {
+            Arms::Nothing => false,
+            Arms::Always => true,
+            Arms::IfAsked => {
                 let mut reader = Reader::from(self.payload, HEADER);
                 reader
                     .buffer("path")
                     .and_then(|_| reader.bool("watch"))
                     .unwrap_or(false)
             }
-            _ => false,
         }
     }
 
@@ -202,6 +202,10 @@ impl<'a> Operations<'a> {
         let path = reader.clone().buffer("path")?;
         let op = OpCode::of(number);
         let mut sequential = false;
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "a multi knows these kinds only"
+        )]
         match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
                 sequential = SEQUENTIAL.contains(&create_flags(&mut reader)?);
