@@ -46,8 +46,8 @@ fn a_client_that_waits_without_pinging_is_fed_before_it_hangs_up() {
     let mut bed = Bed::with_leg();
     bed.set(1, "/x");
     bed.answer(HOME, Xid(1), 7, 0);
-    bed.set(2, "/x");
-    bed.set(3, "/eu/x");
+    bed.now = Tick(2_900);
+    bed.set(2, "/eu/x");
     assert!(!bed.pass_to(4_499).contains(&fed));
     assert!(
         bed.pass_to(4_500).contains(&fed),
@@ -58,8 +58,8 @@ fn a_client_that_waits_without_pinging_is_fed_before_it_hangs_up() {
 #[test]
 fn a_client_whose_ping_is_on_its_way_is_not_fed() {
     let mut bed = Bed::with_leg();
-    bed.set(2, "/x");
-    bed.set(3, "/eu/x");
+    bed.now = Tick(2_900);
+    bed.set(2, "/eu/x");
     bed.ping();
     let out = bed.pass_to(8_000);
     assert!(
