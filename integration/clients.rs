@@ -3,6 +3,7 @@
 //! Every test has a sidecar and names of its own, so that all of them run side by side on the
 //! shared ensembles.
 
+mod kazoo_suite;
 mod zookeeper_async;
 
 use std::time::Duration;

@@ -16,6 +16,8 @@ mod testbed;
 mod bed;
 #[cfg(test)]
 mod clients;
+#[cfg(test)]
+mod composition;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]
