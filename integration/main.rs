@@ -18,6 +18,10 @@ mod bed;
 mod clients;
 #[cfg(test)]
 mod composition;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod raw;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]
