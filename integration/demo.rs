@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Two regions with a simulated WAN between them, a sidecar in each, and a walk through what
 /// composition does; then it stays up for any client until Ctrl-C.
 #[derive(Parser)]
-#[command(name = "integration/demo")]
+#[command(bin_name = "integration/demo")]
 struct Options {
     /// End after the walk.
     #[arg(long)]
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         tokio::pin!(interrupted);
         tokio::select! {
             code = &mut interrupted => {
-                say("", "\nInterrupted: all of it ends now.");
+                tell("\nInterrupted: all of it ends now.");
                 process::exit(code)
             }
             outcome = walked => {
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
                 if shown && !options.once {
                     stage.present();
                     interrupted.await;
-                    say("", "\nStopping both sidecars and all servers.");
+                    tell("\nStopping both sidecars and all servers.");
                 }
                 stage.clear();
                 if shown { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -126,15 +126,14 @@ fn addresses(port: u16) -> Result<[SocketAddr; 2], String> {
     let listen = [port, next].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     for address in listen {
         TcpListener::bind(address).map_err(|error| {
-            let reason = match error.kind() {
-                ErrorKind::AddrInUse => "somebody listens there already, perhaps a ZooKeeper \
-                                         or another demo"
-                    .to_owned(),
-                _ => error.to_string(),
+            let reason = if error.kind() == ErrorKind::AddrInUse {
+                "somebody listens there already, perhaps a ZooKeeper or another demo".to_owned()
+            } else {
+                error.to_string()
             };
             format!(
                 "The demo wants {address} for a sidecar, but cannot have it: {reason}.\n\
-                 Free it, or choose two other ports: integration/demo --port 12181"
+                 Free it, or choose others: integration/demo --port 0 takes any two ports."
             )
         })?;
     }
@@ -157,13 +156,9 @@ impl Stage {
     fn build([us, eu]: [SocketAddr; 2]) -> Self {
         let program = program();
         heading("Two regions");
-        say(
-            "",
-            "Starting the ensembles us and eu: three voters at home each, and an observer of each",
-        );
-        say(
-            "",
-            "in the other region. Eight processes of stock ZooKeeper take some seconds.",
+        tell(
+            "Starting the ensembles us and eu: three voters at home each, and an observer of each\n\
+             in the other region. Eight processes of stock ZooKeeper take some seconds.",
         );
         let begun = Instant::now();
         let regions = Regions::start();
@@ -201,19 +196,17 @@ impl Stage {
             regions,
         };
         let took = begun.elapsed().as_secs_f64();
-        say(
-            "",
-            &format!("Up after {took:.1} s, with a sidecar in each region:"),
-        );
+        tell(&format!(
+            "Up after {took:.1} s, with a sidecar in each region:"
+        ));
         for (name, sidecar) in [("us", &stage.us), ("eu", &stage.eu)] {
-            say("", &format!("    {name}  {}", sidecar.address()));
+            tell(&format!("    {name}  {}", sidecar.address()));
         }
         let wan = WAN.as_millis();
-        say(
-            "",
-            &format!("What goes from region to region takes {wan} ms one way: requests, and the"),
-        );
-        say("", "commits that observers hear of.");
+        tell(&format!(
+            "What goes from region to region takes {wan} ms one way: requests, and the commits\n\
+             that observers hear of."
+        ));
         stage
     }
 
@@ -222,22 +215,24 @@ impl Stage {
         heading("Yours until Ctrl-C");
         for ensemble in [&self.regions.us, &self.regions.eu] {
             for server in ensemble.servers() {
-                let role = server.role().map_or("not serving".to_owned(), |role| {
-                    format!("{role:?}").to_lowercase()
-                });
-                say(
-                    "",
-                    &format!("    {}  {}  {role}", ensemble.name(), server.address()),
+                let role = server.role().map_or_else(
+                    || "not serving".to_owned(),
+                    |role| format!("{role:?}").to_lowercase(),
                 );
+                tell(&format!(
+                    "    {}  {}  {role}",
+                    ensemble.name(),
+                    server.address()
+                ));
             }
         }
         for (name, sidecar) in [("us", &self.us), ("eu", &self.eu)] {
             let (address, config) = (sidecar.address(), sidecar.config().display());
-            say("", &format!("    sidecar of {name}  {address}  {config}"));
+            tell(&format!("    sidecar of {name}  {address}  {config}"));
         }
         let (us, config) = (self.us.address(), self.us.config().display());
         let (program, log) = (self.program.display(), self.us.log_path());
-        say("", "Try, in another terminal:");
+        tell("Try, in another terminal:");
         let debian = "/usr/share/zookeeper/bin/zkCli.sh";
         let cli = if Path::new(debian).exists() {
             debian
@@ -314,21 +309,11 @@ fn walk(stage: &Stage) -> bool {
 /// Lets two clients race with the rule off and on; whether that made the difference.
 fn race(stage: &Stage) -> bool {
     heading("Why there is a rule");
-    say(
-        "",
-        "A client in us writes /us/x, then reads /eu/y. At the same time, a client in eu writes /eu/y,",
-    );
-    say(
-        "",
-        "then reads /us/x. In whatever order that happened, the one whose write came last reads the",
-    );
-    say(
-        "",
-        "write of the other. If both read the old value, no order explains what they saw, although",
-    );
-    say(
-        "",
-        "neither ensemble did anything wrong. Each round is one try.",
+    tell(
+        "A client in us writes /us/x, then reads /eu/y. At the same time, a client in eu writes\n\
+         /eu/y, then reads /us/x. In whatever order that happened, the one whose write came last\n\
+         reads the write of the other. If both read the old value, no order explains what they\n\
+         saw, although neither ensemble did anything wrong. Each round is one try.",
     );
     let [lax_us, lax_eu] = &stage.lax;
     let off = rounds_unexplained(lax_us, lax_eu, "off (barrier: none)");
@@ -367,14 +352,11 @@ fn rounds_unexplained(us: &Sidecar, eu: &Sidecar, rule: &str) -> u64 {
             "    rule {rule:20} {rounds} rounds, {violations} that no order explains ({took:.1} s)"
         ),
     );
-    if let Some(first) = outcome
-        .get("first_violation")
-        .filter(|first| first.is_object())
-    {
-        say(
-            "",
-            &format!("    the first of them, and what the two read in it: {first}"),
-        );
+    let first = |key: &str| outcome.pointer(&format!("/first_violation/{key}"));
+    if let (Some(round), Some(c1), Some(c2)) = (first("round"), first("read/0"), first("read/1")) {
+        let text =
+            format!("    the first was round {round}: both wrote {round}, then read {c1} and {c2}");
+        tell(&text);
     }
     violations
 }
@@ -393,8 +375,12 @@ fn narrate(line: &str) {
     match line.get(..3) {
         Some("== ") => say(HEADING, &format!("\n{line}")),
         Some(">>>") => say(CODE, line),
-        _ => say("", line),
+        _ => tell(line),
     }
+}
+
+fn tell(text: &str) {
+    say("", text);
 }
 
 /// Prints a line, in colour on a terminal. Whoever closed our output has seen enough.
