@@ -129,10 +129,7 @@ impl Session {
     /// while they wait, all of which take them (protocol.md 7).
     fn feed_at(&self) -> Option<Tick> {
         let silent = self.waits_elsewhere() && !self.legs.home.client_pings();
-        let at = self
-            .written
-            .max(self.heard)
-            .after(u64::from(self.me.timeout) / 2);
+        let at = self.written.after(u64::from(self.me.timeout) / 2);
         Some(at).filter(|at| silent && *at < self.alive_until())
     }
 
