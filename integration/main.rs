@@ -19,6 +19,8 @@ mod clients;
 #[cfg(test)]
 mod composition;
 #[cfg(test)]
+mod demo_walk;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod raw;
