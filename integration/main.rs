@@ -23,6 +23,8 @@ mod demo_walk;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod raw;
 
 /// The program under test, as cargo built it for this run.
