@@ -8,7 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ZOONET;
-use crate::raw::{self, CONNECTION_LOSS, EXISTS, GET_DATA, MULTI, NO_NODE, OK, Raw};
+use crate::raw::{
+    self, CLOSE_SESSION, CONNECTION_LOSS, CREATE, EPHEMERAL, EXISTS, GET_DATA, MULTI, NO_NODE, OK,
+    RUNTIME_INCONSISTENCY, Raw,
+};
 use crate::testbed::ports;
 use crate::testbed::python::Python;
 use crate::testbed::regions;
@@ -315,6 +318,70 @@ fn a_multi_for_a_lost_ensemble_is_answered_for_each_of_its_operations() {
     let reply = client.call(MULTI, &body);
     assert_eq!(reply.err, OK, "a header error aborts the stock C client");
     let failed = |err: i32| [&header(-1, 0, err)[..], &err.to_be_bytes()].concat();
-    let per_operation = [failed(CONNECTION_LOSS), failed(CONNECTION_LOSS)].concat();
+    // As servers answer a multi that failed at its first operation.
+    let per_operation = [failed(CONNECTION_LOSS), failed(RUNTIME_INCONSISTENCY)].concat();
     assert!(reply.body.starts_with(&per_operation), "{:?}", reply.body);
+}
+
+#[test]
+fn failures_of_a_refusing_ensemble_are_paced() {
+    let pair = regions::shared_pair();
+    let sidecar = Setup::home(&pair.us)
+        .servers("eu", &[ports::reserve()])
+        .route("/eu", "eu")
+        .start(ZOONET);
+    let mut client = Raw::connect(sidecar.address(), SESSION);
+    let begun = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(client.get("/eu/x").err, CONNECTION_LOSS);
+    }
+    // The first is answered at once, the others after 200, 400 and 800 ms.
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(1_200), "{took:?}");
+    let dialled = sidecar.log().matches("cannot open leg").count();
+    assert_eq!(dialled, 4);
+}
+
+#[test]
+fn a_close_waits_for_a_lost_ensemble_no_longer_than_a_second() {
+    let pair = regions::shared_pair();
+    let relay = Relay::to(pair.eu.servers()[0].address());
+    let sidecar = Setup::home(&pair.us)
+        .servers("eu", &[relay.address()])
+        .route("/eu", "eu")
+        .start(ZOONET);
+    let mut client = answered_by_eu(&sidecar);
+    relay.cut(Newcomers::Hang);
+    let begun = Instant::now();
+    assert_eq!(client.call(CLOSE_SESSION, &[]).err, OK);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    raw::assert_closed(client.stream);
+}
+
+#[test]
+fn a_silent_client_is_dropped_and_loses_both_sides() {
+    let pair = regions::shared_pair();
+    let sidecar = preferring(&[]).start(ZOONET);
+    let mut client = Raw::connect(sidecar.address(), 2_000);
+    let mut other = Raw::connect(sidecar.address(), SESSION);
+    other.make("/eu");
+    let paths = ["/faults-silent", "/eu/faults-silent"];
+    for path in paths {
+        assert_eq!(
+            client.call(CREATE, &raw::create_body(path, EPHEMERAL)).err,
+            OK
+        );
+    }
+    let begun = Instant::now();
+    raw::assert_closed(client.stream);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(1_900), "{took:?}");
+    for (path, ensemble) in paths.iter().zip([&pair.us, &pair.eu]) {
+        let mut direct = Raw::connect(ensemble.servers()[0].address(), SESSION);
+        eventually("its ephemeral is gone", || direct.get(path).err == NO_NODE);
+    }
+    // A timeout, a step of the server's clock, and what a busy machine takes.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
 }

@@ -23,6 +23,8 @@ mod demo_walk;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod map;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod raw;

@@ -13,9 +13,15 @@ pub(crate) const GET_DATA: i32 = 4;
 pub(crate) const SET_DATA: i32 = 5;
 pub(crate) const MULTI: i32 = 14;
 pub(crate) const CHECK: i32 = 13;
+pub(crate) const CLOSE_SESSION: i32 = -11;
 pub(crate) const CREATE_SESSION: i32 = -10;
 
+/// The flags of create.
+pub(crate) const PERSISTENT: i32 = 0;
+pub(crate) const EPHEMERAL: i32 = 1;
+
 pub(crate) const OK: i32 = 0;
+pub(crate) const RUNTIME_INCONSISTENCY: i32 = -2;
 pub(crate) const CONNECTION_LOSS: i32 = -4;
 pub(crate) const UNIMPLEMENTED: i32 = -6;
 pub(crate) const NO_NODE: i32 = -101;
@@ -153,7 +159,7 @@ impl Raw {
 
     /// Creates a node unless it is there.
     pub(crate) fn make(&mut self, path: &str) {
-        let err = self.call(CREATE, &create_body(path)).err;
+        let err = self.call(CREATE, &create_body(path, PERSISTENT)).err;
         assert!(err == OK || err == -110, "{path}: {err}");
     }
 }
@@ -169,7 +175,7 @@ pub(crate) fn set_body(path: &str, data: &[u8]) -> Vec<u8> {
 }
 
 /// The body of create, open to the world.
-pub(crate) fn create_body(path: &str) -> Vec<u8> {
+pub(crate) fn create_body(path: &str, flags: i32) -> Vec<u8> {
     [
         &buffer(path.as_bytes())[..],
         &buffer(b""),
@@ -177,7 +183,7 @@ pub(crate) fn create_body(path: &str) -> Vec<u8> {
         &31_i32.to_be_bytes(),
         &buffer(b"world"),
         &buffer(b"anyone"),
-        &0_i32.to_be_bytes(),
+        &flags.to_be_bytes(),
     ]
     .concat()
 }
