@@ -22,7 +22,10 @@ const LIMIT: Duration = Duration::from_secs(280);
 /// Home us on the pair, with eu below `/eu`.
 fn on_the_pair() -> Sidecar {
     let Pair { us, eu } = regions::shared_pair();
-    Setup::home(us).ensemble(eu).route("/eu", "eu").start(ZOONET)
+    Setup::home(us)
+        .ensemble(eu)
+        .route("/eu", "eu")
+        .start(ZOONET)
 }
 
 /// Home us on the regions, with eu below `/eu` by its observer, which lags.
@@ -79,7 +82,12 @@ fn verdict(program: Python) -> Value {
 /// No client of a test misbehaves, so nobody's connection may be ended for a fault.
 fn blames_nobody(sidecar: &Sidecar) {
     let log = sidecar.log();
-    for complaint in ["panicked", "client's connection closed", "client turned away", "leg lost, "] {
+    for complaint in [
+        "panicked",
+        "client's connection closed",
+        "client turned away",
+        "leg lost, ",
+    ] {
         assert!(!log.contains(complaint), "{complaint}:\n{log}");
     }
 }
@@ -90,7 +98,10 @@ fn thousands_of_pipelined_operations_keep_their_order() {
     let found = verdict(pair_program("fifo", &sidecar));
     assert_eq!(found["ops"], 6000, "{found}");
     assert!(found["switches"].as_u64().unwrap() > 1500, "{found}");
-    assert!(found["errors_as_predicted"].as_u64().unwrap() > 500, "{found}");
+    assert!(
+        found["errors_as_predicted"].as_u64().unwrap() > 500,
+        "{found}"
+    );
     blames_nobody(&sidecar);
 }
 
@@ -193,8 +204,14 @@ fn identities_hold_on_both_sides_whenever_they_were_added() {
 fn values_of_all_sizes_pass_and_oversize_costs_the_connection_only() {
     let sidecar = on_the_pair();
     let found = verdict(pair_program("values", &sidecar).arg("--fresh-legs"));
-    assert!(found["largest_value"].as_u64().unwrap() > 1_048_000, "{found}");
-    assert!(found["largest_reply"].as_u64().unwrap() > 1_048_575, "{found}");
+    assert!(
+        found["largest_value"].as_u64().unwrap() > 1_048_000,
+        "{found}"
+    );
+    assert!(
+        found["largest_reply"].as_u64().unwrap() > 1_048_575,
+        "{found}"
+    );
     let log = sidecar.log();
     let complaints = log.matches("client's connection closed").count();
     assert_eq!(complaints, 2, "one for each oversize request:\n{log}");

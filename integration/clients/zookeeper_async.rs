@@ -47,7 +47,12 @@ async fn values(client: &ZooKeeper, path: &str) {
     let made = create(client, &node, CreateMode::Persistent).await;
     assert_eq!(made, node);
     let twice = client
-        .create(&node, vec![], Acl::open_unsafe().clone(), CreateMode::Persistent)
+        .create(
+            &node,
+            vec![],
+            Acl::open_unsafe().clone(),
+            CreateMode::Persistent,
+        )
         .await;
     assert_eq!(twice, Err(ZkError::NodeExists));
     let stat = client.set_data(&node, b"new".to_vec(), Some(0)).await;
