@@ -14,6 +14,12 @@ mod testbed;
 
 #[cfg(test)]
 mod bed;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod composition;
+#[cfg(test)]
+mod demo_walk;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]

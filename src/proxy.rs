@@ -1,6 +1,6 @@
 //! Accepts clients: four-letter words are relayed, handshakes become sessions.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,11 +55,23 @@ enum Turned {
     #[error("no handshake within {0:?}")]
     Slow(Duration),
     #[error("connection lost during the handshake: {0}")]
-    Lost(#[from] io::Error),
+    Lost(io::Error),
+    #[error("this is not ZooKeeper's protocol: {0}")]
+    Foreign(io::Error),
     #[error("malformed handshake: {0}")]
     Malformed(#[from] WireFault),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+}
+
+impl From<io::Error> for Turned {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::InvalidData {
+            Self::Foreign(error)
+        } else {
+            Self::Lost(error)
+        }
+    }
 }
 
 /// What every connection needs.
@@ -137,11 +149,13 @@ fn settings(config: &Config) -> Settings {
 
 async fn serve(mut client: TcpStream, shared: &Shared) -> Result<(), Turned> {
     client.set_nodelay(true)?;
-    let mut first = [0; PREFIX];
     let bound = shared.config.handshake_timeout;
-    timeout(bound, client.read_exact(&mut first))
+    let first = timeout(bound, first_bytes(&mut client))
         .await
         .map_err(|_| Turned::Slow(bound))??;
+    let Some(first) = first else {
+        return Ok(());
+    };
     if is_word(first) {
         return answer_word(client, first, shared).await;
     }
@@ -189,6 +203,20 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> Result<(), Turned> {
         End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
     }
     Ok(())
+}
+
+/// What tells a four-letter word from a handshake; nothing from those who only look whether the
+/// port is open.
+async fn first_bytes(client: &mut TcpStream) -> io::Result<Option<[u8; PREFIX]>> {
+    let mut first = [0; PREFIX];
+    let read = client.read(&mut first).await?;
+    if read == 0 {
+        return Ok(None);
+    }
+    client
+        .read_exact(first.get_mut(read..).unwrap_or_default())
+        .await?;
+    Ok(Some(first))
 }
 
 /// Lets a home server answer a four-letter word.

@@ -279,6 +279,7 @@ impl Session {
         self.legs.get(ensemble).unreachable(now);
         self.happened(Event::LegUnreachable { ensemble });
         self.fail_held(ensemble);
+        self.release(now);
         self.send_held(now);
     }
 
@@ -312,7 +313,7 @@ impl Session {
                 self.fail(seq, part, code::CONNECTION_LOSS);
             }
         }
-        if watched {
+        if watched && self.phase == Phase::Open {
             // The watches went with the connection. The client arms them again when it reconnects.
             self.end();
         }

@@ -239,7 +239,7 @@ impl Session {
             self.pipeline.ready(seq, frame, stamp);
             return;
         };
-        if !gather.take(part, payload) {
+        if !gather.take(part, payload, stamp) {
             return;
         }
         let (xid, op, operations) = (owed.xid, owed.op, owed.operations);
@@ -249,7 +249,7 @@ impl Session {
                 code::CONNECTION_LOSS,
             )
         });
-        let must_succeed = gather.must_succeed();
+        let (must_succeed, stamp) = (gather.must_succeed(), gather.stamp());
         self.pipeline.ready(seq, frame, stamp);
         if must_succeed && err != code::OK {
             self.end();

@@ -1,8 +1,10 @@
 //! Replies of several ensembles become the one the client is owed.
 
 use super::Settings;
+use super::pipeline::Stamp;
 use super::translate;
 use crate::route::EnsembleId;
+use crate::wire::frames::PREFIX;
 use crate::wire::jute::{Reader, Writer};
 use crate::wire::reply::{self, ReplyHeader};
 use crate::wire::{WireFault, Xid, Zxid, code};
@@ -38,6 +40,8 @@ pub(super) struct Gather {
     merge: Merge,
     parts: Vec<Option<Vec<u8>>>,
     missing: usize,
+    /// The largest zxid of home's among them.
+    home: Option<Zxid>,
 }
 
 impl Gather {
@@ -46,6 +50,7 @@ impl Gather {
             merge,
             parts: vec![None; parts],
             missing: parts,
+            home: None,
         }
     }
 
@@ -56,7 +61,10 @@ impl Gather {
     }
 
     /// Takes the payload of one part. Whether all are there now.
-    pub(super) fn take(&mut self, part: u16, payload: &[u8]) -> bool {
+    pub(super) fn take(&mut self, part: u16, payload: &[u8], stamp: Stamp) -> bool {
+        if let (Stamp::Own, Ok(header)) = (stamp, ReplyHeader::parse(payload)) {
+            self.home = self.home.max(Some(header.zxid));
+        }
         if let Some(slot) = self.parts.get_mut(usize::from(part))
             && slot.is_none()
         {
@@ -66,7 +74,16 @@ impl Gather {
         self.missing == 0
     }
 
-    /// The reply as a frame, and its error. The header's zxid is the first part's.
+    /// Whose zxid the reply carries: home's own, if home had a part in it.
+    pub(super) const fn stamp(&self) -> Stamp {
+        if self.home.is_some() {
+            Stamp::Own
+        } else {
+            Stamp::Home
+        }
+    }
+
+    /// The reply as a frame, and its error.
     ///
     /// # Errors
     /// A [`WireFault`] when a part is not what its operation is answered with.
@@ -84,7 +101,7 @@ impl Gather {
             .map(ReplyHeader::parse)
             .collect::<Result<Vec<_>, _>>()?;
         let first = parts().next().unwrap_or_default();
-        let zxid = headers.first().map_or(Zxid::NONE, |header| header.zxid);
+        let zxid = self.home.unwrap_or_default();
         let own = headers.first().map_or(code::OK, |header| header.err);
         let any = headers
             .iter()
@@ -107,7 +124,7 @@ impl Gather {
             .int(xid.number())
             .long(zxid.number())
             .int(code::OK);
-        let frame = match &self.merge {
+        let mut frame = match &self.merge {
             Merge::First | Merge::All => Writer::with_capacity(first.len()).raw(first).finish(),
             Merge::Watches => header.finish(),
             Merge::Count(counted) => header.int(sum(&headers, parts(), counted)?).finish(),
@@ -117,6 +134,7 @@ impl Gather {
             Merge::HideData => reply::without_data(first),
             Merge::HideResults(hidden) => translate::without_data_at(first, hidden)?,
         };
+        reply::set_zxid(frame.get_mut(PREFIX..).unwrap_or_default(), zxid);
         Ok((frame, code::OK))
     }
 }

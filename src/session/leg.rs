@@ -95,6 +95,8 @@ pub(super) struct Leg {
     failures: u32,
     /// Not to be dialled before this.
     pub(super) not_before: Tick,
+    /// Since when requests have waited in vain for a connection.
+    down: Option<Tick>,
 }
 
 impl Leg {
@@ -122,6 +124,7 @@ impl Leg {
             watched: false,
             failures: 0,
             not_before: Tick::default(),
+            down: None,
         }
     }
 
@@ -214,7 +217,8 @@ impl Leg {
 
     /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
     /// zxid, because a server that is behind it must refuse (T8, T11).
-    pub(super) fn dial(&mut self, timeout: u32) -> Vec<u8> {
+    pub(super) fn dial(&mut self, timeout: u32, now: Tick) -> Vec<u8> {
+        self.down.get_or_insert(now);
         let resume = self.session().cloned();
         let request = ConnectRequest {
             last_zxid_seen: resume.as_ref().map_or(Zxid::NONE, |_| self.zxid),
@@ -235,6 +239,7 @@ impl Leg {
     /// The session was granted.
     pub(super) fn up(&mut self, credentials: Credentials, now: Tick) {
         self.state = State::Live(credentials);
+        self.down = None;
         self.watched = false;
         self.sent = now;
         self.heard = now;
@@ -250,6 +255,16 @@ impl Leg {
         self.state = State::Idle {
             resume: self.session().cloned(),
         };
+    }
+
+    /// Since when a request that was admitted then has waited for a connection, if it does.
+    pub(super) fn awaited_since(&self, admitted: Tick) -> Option<Tick> {
+        match self.state {
+            State::Live(_) => None,
+            State::Idle { .. } | State::Dialing { .. } => {
+                Some(self.down.map_or(admitted, |down| down.max(admitted)))
+            }
+        }
     }
 
     /// A frame came in.
@@ -397,7 +412,7 @@ mod tests {
         let mut leg = leg();
         leg.zxid = Zxid(77);
         leg.lost(Tick(0));
-        let request = ConnectRequest::parse(&leg.dial(4000)[4..]).unwrap();
+        let request = ConnectRequest::parse(&leg.dial(4000, Tick(0))[4..]).unwrap();
         assert_eq!(
             (request.session, request.last_zxid_seen),
             (SessionId(1), Zxid(77))

@@ -8,6 +8,7 @@
 use super::answer::CLOSE_BOUND;
 use super::event::Loss;
 use super::leg::{Leg, Owner, State};
+use super::pipeline::Step;
 use super::{Output, Phase, Session, Tick};
 use crate::route::EnsembleId;
 use crate::wire::{Xid, code, reply, request};
@@ -129,10 +130,7 @@ impl Session {
     /// while they wait, all of which take them (protocol.md 7).
     fn feed_at(&self) -> Option<Tick> {
         let silent = self.waits_elsewhere() && !self.legs.home.client_pings();
-        let at = self
-            .written
-            .max(self.heard)
-            .after(u64::from(self.me.timeout) / 2);
+        let at = self.written.after(u64::from(self.me.timeout) / 2);
         Some(at).filter(|at| silent && *at < self.alive_until())
     }
 
@@ -152,24 +150,29 @@ impl Session {
     /// When the request at the front of the queue has waited for its remote ensemble for too long,
     /// or that ensemble may be dialled again.
     fn held_until(&self) -> Option<Tick> {
-        let step = self
-            .pipeline
-            .next_held()
-            .filter(|step| step.to != self.settings.home())?;
-        let late = step.admitted.after(self.request_timeout());
+        let step = self.pipeline.next_held()?;
         let again = self.legs.find(step.to).and_then(|leg| match leg.state {
             State::Idle { .. } => Some(leg.not_before),
             State::Dialing { .. } | State::Live(_) => None,
         });
-        again.map_or(Some(late), |again| Some(late.min(again)))
+        self.late_at(step).into_iter().chain(again).min()
+    }
+
+    /// When a request has waited for too long for the connection to its remote ensemble. Its turn
+    /// behind others does not count: a long pipeline of a client is no fault of the ensemble, and
+    /// each of those it waits for is bounded itself.
+    fn late_at(&self, step: &Step) -> Option<Tick> {
+        let since = self
+            .legs
+            .find(step.to)
+            .filter(|_| step.to != self.settings.home())?
+            .awaited_since(step.admitted)?;
+        Some(since.after(self.request_timeout()))
     }
 
     fn check_held(&mut self, now: Tick) {
-        let bound = self.request_timeout();
-        let home = self.settings.home();
         while let Some(step) = self.pipeline.next_held()
-            && step.to != home
-            && now >= step.admitted.after(bound)
+            && self.late_at(step).is_some_and(|late| now >= late)
         {
             let (seq, part) = (step.seq, step.part);
             self.pipeline.take_held();

@@ -1,1 +1,9 @@
+//! The whole session, fed by hand: what goes out for what comes in.
 
+mod bed;
+mod close;
+mod liveness;
+mod loss;
+mod order;
+mod spanning;
+mod switching;

@@ -1,0 +1,72 @@
+//! Contract 3.9: closeSession.
+
+use super::super::*;
+use super::bed::*;
+use crate::wire::Xid;
+use crate::wire::request;
+
+fn close(bed: &mut Bed) -> Vec<Out> {
+    bed.client(&request::close_session(Xid(77)))
+}
+
+#[test]
+fn a_session_at_home_only_closes_as_home_answers() {
+    let mut bed = Bed::new();
+    assert_eq!(close(&mut bed), [sent(HOME, 77, OpCode::CloseSession)]);
+    assert_eq!(
+        bed.answer(HOME, Xid(77), 9, 0),
+        [Out::Reply(77, 9, 0), Out::CloseClient]
+    );
+}
+
+#[test]
+fn close_drains_then_ends_all_legs_at_once_and_answers_last() {
+    let mut bed = Bed::with_leg();
+    bed.set(1, "/eu/x");
+    assert_eq!(close(&mut bed), []);
+    let out = bed.answer(EU, Xid(1), 5, 0);
+    assert!(
+        matches!(out[0], Out::Leg(EU, _, OpCode::CloseSession)),
+        "{out:?}"
+    );
+    assert_eq!(
+        out[1..],
+        [sent(HOME, 77, OpCode::CloseSession), Out::Reply(1, 0, 0)]
+    );
+    assert_eq!(bed.answer(HOME, Xid(77), 9, 0), []);
+    assert_eq!(bed.lost(HOME), [], "home closes behind its answer");
+    assert_eq!(
+        bed.answer(EU, own(&out, 0), 6, 0),
+        [Out::Reply(77, 9, 0), Out::CloseClient]
+    );
+}
+
+#[test]
+fn an_ensemble_that_does_not_answer_delays_the_close_by_a_second_at_most() {
+    let mut bed = Bed::with_leg();
+    close(&mut bed);
+    bed.answer(HOME, Xid(77), 9, 0);
+    assert_eq!(bed.pass_to(999), []);
+    assert_eq!(bed.pass_to(1_000), [Out::Reply(77, 9, 0), Out::CloseClient]);
+}
+
+#[test]
+fn an_ensemble_lost_while_closing_delays_nothing() {
+    let mut bed = Bed::with_leg();
+    bed.op(1, OpCode::GetData, "/eu/x", &[1]);
+    bed.answer(EU, Xid(1), 5, 0);
+    close(&mut bed);
+    bed.answer(HOME, Xid(77), 9, 0);
+    assert_eq!(bed.lost(EU), [Out::Reply(77, 9, 0), Out::CloseClient]);
+}
+
+#[test]
+fn what_is_pipelined_behind_a_close_is_not_answered() {
+    let mut bed = Bed::new();
+    close(&mut bed);
+    assert_eq!(bed.get(78, "/x"), []);
+    assert_eq!(
+        bed.answer(HOME, Xid(77), 9, 0),
+        [Out::Reply(77, 9, 0), Out::CloseClient]
+    );
+}
