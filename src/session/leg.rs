@@ -311,6 +311,12 @@ impl Legs {
         if ensemble == self.home_is {
             return &mut self.home;
         }
+        self.remote(ensemble)
+    }
+
+    /// Apart from [`Self::get`], so that the way home is short enough to be inlined.
+    #[inline(never)]
+    fn remote(&mut self, ensemble: EnsembleId) -> &mut Leg {
         self.remotes.entry(ensemble).or_insert_with(Leg::idle)
     }
 
