@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Settings;
 use super::gather::{Gather, Merge};
+use super::ledger::{self, Armed};
 use super::leg::Legs;
 use crate::route::{self, EnsembleId, RouteMap, Rule};
+use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
 use crate::wire::opcode::{OpCode, Target};
 use crate::wire::request::{self, Operation, Request};
@@ -27,9 +29,8 @@ const RECURSIVE_MODE: i32 = 1;
 const RECURSIVE_TYPE: i32 = 5;
 const ANY_TYPE: i32 = 3;
 
-/// Where recursive watches stand in a setWatches2, and how many lists a setWatches has.
+/// Where recursive watches stand in a setWatches2.
 const RECURSIVE_LIST: usize = 4;
-const STANDARD_LISTS: usize = 3;
 
 /// The node whose data lists the real servers; clients that read it would leave the sidecar.
 const CONFIG: &[u8] = b"/zookeeper/config";
@@ -314,7 +315,7 @@ impl Planner<'_> {
     }
 
     /// setWatches and setWatches2: each ensemble gets its own paths. The client's zxid is home's
-    /// and means nothing elsewhere; 0 makes the other ensembles report every difference.
+    /// and means nothing elsewhere, where what it had seen of each watch takes its place (T12).
     fn watch_lists(&mut self, request: &Request<'_>, lists: u8) -> Plan {
         let routes = &self.settings.routes;
         let home = routes.home();
@@ -344,28 +345,31 @@ impl Planner<'_> {
         if !self.settings.is_rooted(home) && split.keys().all(|ensemble| *ensemble == home) {
             return Plan::Through(home);
         }
-        let parts = split.into_iter().zip(0..).map(|((to, mut lists), part)| {
-            // Servers before 3.6 know only the first three lists.
-            let later = lists
-                .get(STANDARD_LISTS..)
-                .unwrap_or_default()
-                .iter()
-                .any(|list| !list.is_empty());
-            let op = if later {
-                request.op
+        let mut parts = Vec::new();
+        for (to, lists) in split {
+            let frames = if to == home {
+                vec![request::set_watches(
+                    request.xid,
+                    request.op,
+                    watches.relative_zxid,
+                    &lists,
+                )]
             } else {
-                OpCode::SetWatches
+                let before = self.legs.find(to).map(|leg| &leg.before);
+                ledger::by_what_was_seen(request.xid, &lists, before.unwrap_or(&Armed::default()))
             };
-            lists.truncate(if later { lists.len() } else { STANDARD_LISTS });
-            let zxid = if to == home { watches.relative_zxid } else { 0 };
-            Part {
-                to,
-                part,
-                op,
-                frame: request::set_watches(request.xid, op, zxid, &lists),
+            for frame in frames {
+                let part = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+                let op = Request::parse(frame.get(PREFIX..).unwrap_or_default())
+                    .map_or(request.op, |sent| sent.op);
+                parts.push(Part {
+                    to,
+                    part,
+                    op,
+                    frame,
+                });
             }
-        });
-        let parts: Vec<Part> = parts.collect();
+        }
         let gather = Gather::new(Merge::Watches, parts.len());
         Plan::Parts(parts, gather)
     }
