@@ -14,6 +14,10 @@ mod testbed;
 
 #[cfg(test)]
 mod bed;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod composition;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]

@@ -9,9 +9,9 @@ mod pipe;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -63,7 +63,6 @@ enum Side {
 /// One client connection.
 pub(crate) struct Driver {
     session: Session,
-    home: EnsembleId,
     request_limit: usize,
     client: Pipe,
     legs: BTreeMap<EnsembleId, Pipe>,
@@ -91,7 +90,6 @@ impl Driver {
         let (home, stream) = home;
         Self {
             session,
-            home,
             request_limit,
             client: Pipe::new(client),
             legs: BTreeMap::from([(home, Pipe::new(stream))]),
@@ -112,6 +110,13 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let end = ready!(self.pump(cx));
+        // What was queued since the last flush; whom it does not reach is gone.
+        self.write_all(cx);
+        Poll::Ready(end)
+    }
+
+    fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let elapsed = self.epoch.elapsed().as_millis();
         self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
         loop {
@@ -130,22 +135,24 @@ impl Driver {
         }
     }
 
-    /// Writes what is left over. Whether that ends the connection.
+    /// Writes what waits. Whether that ends the connection.
     fn write_all(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        while let Some(broken) = self.flush_legs(cx) {
+            self.lose(broken);
+        }
         if self.client.flush(cx).is_err() {
             return Some(End::ClientGone);
-        }
-        let broken: Vec<EnsembleId> = self
-            .legs
-            .iter_mut()
-            .filter_map(|(ensemble, leg)| leg.flush(cx).is_err().then_some(*ensemble))
-            .collect();
-        for ensemble in broken {
-            self.lose(ensemble, cx);
         }
         let closing = self.closing?;
         let done = self.client.unwritten() == 0 || Instant::now() >= closing;
         done.then_some(End::Closed)
+    }
+
+    /// The first leg that is found broken.
+    fn flush_legs(&mut self, cx: &mut Context<'_>) -> Option<EnsembleId> {
+        self.legs
+            .iter_mut()
+            .find_map(|(ensemble, leg)| leg.flush(cx).is_err().then_some(*ensemble))
     }
 
     fn read_all(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -154,13 +161,11 @@ impl Driver {
         }
         let mut moved = false;
         if self.client.unwritten() < HIGH_WATER {
-            if self.legs.len() == 1 {
-                moved |= self.read_leg(self.home, cx);
-            } else {
-                let legs: Vec<EnsembleId> = self.legs.keys().copied().collect();
-                for ensemble in legs {
-                    moved |= self.read_leg(ensemble, cx);
-                }
+            let mut next = self.legs.keys().next().copied();
+            while let Some(ensemble) = next {
+                moved |= self.read_leg(ensemble, cx);
+                let behind = (Bound::Excluded(ensemble), Bound::Unbounded);
+                next = self.legs.range(behind).next().map(|(next, _)| *next);
             }
         }
         if self.session.wants_client() && self.legs.values().all(|leg| leg.unwritten() < HIGH_WATER)
@@ -193,7 +198,7 @@ impl Driver {
         match leg.intake(cx) {
             Intake::Nothing => false,
             Intake::End => {
-                self.lose(ensemble, cx);
+                self.lose(ensemble);
                 true
             }
             Intake::Bytes(mut bytes) => {
@@ -230,7 +235,7 @@ impl Driver {
             let size = match frame_size(rest, limit) {
                 Ok(Some(size)) if size <= rest.len() => size,
                 Ok(_) => break Ok(at),
-                Err(fault) => break self.bad_length(fault, from, at, cx),
+                Err(fault) => break self.bad_length(fault, from, at),
             };
             let payload = rest.get_mut(PREFIX..size).unwrap_or_default();
             let verdict = match from {
@@ -242,8 +247,8 @@ impl Driver {
             };
             if let Some(output) = self.session.poll() {
                 self.pass_run(&mut run, bytes, cx);
-                self.act(output, cx);
-                self.act_all(cx);
+                self.act(output);
+                self.act_all();
             }
             let end = at + size;
             if let Some(to) = to_side(verdict) {
@@ -262,7 +267,7 @@ impl Driver {
             }
         };
         self.pass_run(&mut run, bytes, cx);
-        self.act_all(cx);
+        self.act_all();
         outcome
     }
 
@@ -271,7 +276,6 @@ impl Driver {
         fault: crate::wire::WireFault,
         from: Side,
         at: usize,
-        cx: &mut Context<'_>,
     ) -> Result<usize, ClientFault> {
         match from {
             Side::Client => Err(fault.into()),
@@ -279,7 +283,7 @@ impl Driver {
                 self.legs.remove(&ensemble);
                 self.session
                     .leg_lost(ensemble, Loss::Broken(fault.into()), self.now);
-                self.act_all(cx);
+                self.act_all();
                 Ok(at)
             }
         }
@@ -316,16 +320,20 @@ impl Driver {
         }
     }
 
-    fn act_all(&mut self, cx: &mut Context<'_>) {
+    fn act_all(&mut self) {
         while let Some(output) = self.session.poll() {
-            self.act(output, cx);
+            self.act(output);
         }
     }
 
-    fn act(&mut self, output: Output, cx: &mut Context<'_>) {
+    fn act(&mut self, output: Output) {
         match output {
-            Output::ToClient(frame) => self.write(Side::Client, &frame, cx),
-            Output::ToLeg(ensemble, frame) => self.write(Side::Leg(ensemble), &frame, cx),
+            Output::ToClient(frame) => self.client.queue(frame),
+            Output::ToLeg(ensemble, frame) => {
+                if let Some(leg) = self.legs.get_mut(&ensemble) {
+                    leg.queue(frame);
+                }
+            }
             Output::Dial(ensemble, handshake) => self.dial(ensemble, handshake),
             Output::LearnRole(ensemble) => self.learn_role(ensemble),
             Output::HangUp(ensemble) => {
@@ -366,7 +374,7 @@ impl Driver {
                 Arrival::Role(_, None) => {}
                 Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
             }
-            self.act_all(cx);
+            self.act_all();
         }
         moved
     }
@@ -389,10 +397,10 @@ impl Driver {
         }
     }
 
-    fn lose(&mut self, ensemble: EnsembleId, cx: &mut Context<'_>) {
+    fn lose(&mut self, ensemble: EnsembleId) {
         if self.legs.remove(&ensemble).is_some() {
             self.session.leg_lost(ensemble, Loss::Closed, self.now);
-            self.act_all(cx);
+            self.act_all();
         }
     }
 
@@ -422,7 +430,7 @@ impl Driver {
         self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
         if self.closing.is_none() {
             self.session.tick(self.now);
-            self.act_all(cx);
+            self.act_all();
         }
         true
     }

@@ -180,6 +180,19 @@ impl Pipe {
         }
     }
 
+    /// Keeps a frame behind what waits already, for the next [`Self::flush`]: so that frames which
+    /// come one by one go out with one call.
+    pub(super) fn queue(&mut self, frame: Vec<u8>) {
+        if self.broken {
+            return;
+        }
+        if self.unwritten.is_empty() {
+            self.unwritten = frame;
+        } else {
+            self.unwritten.extend_from_slice(&frame);
+        }
+    }
+
     /// Writes what waits, as far as the socket takes it.
     ///
     /// # Errors

@@ -105,11 +105,13 @@ pub(super) struct Leg {
     pub(super) used: Tick,
     failures: u32,
     /// Whether the last attempt to reach its ensemble failed.
-    down: bool,
+    out_of_reach: bool,
     /// Feeds the jitter of the waits between attempts.
     chance: u64,
     /// Not to be dialled before this.
     pub(super) not_before: Tick,
+    /// Since when there has been no connection that was wanted.
+    awaited: Option<Tick>,
 }
 
 impl Leg {
@@ -141,9 +143,10 @@ impl Leg {
             before: Armed::default(),
             used: now,
             failures: 0,
-            down: false,
+            out_of_reach: false,
             chance: 0,
             not_before: Tick::default(),
+            awaited: None,
         }
     }
 
@@ -254,7 +257,7 @@ impl Leg {
 
     /// Whether requests to it fail quickly because it was out of reach a moment ago.
     pub(super) const fn is_down(&self) -> bool {
-        self.down && !self.is_live()
+        self.out_of_reach && !self.is_live()
     }
 
     /// Whether anything but a connection would be lost with the session.
@@ -290,7 +293,8 @@ impl Leg {
 
     /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
     /// zxid, because a server that is behind it must refuse (T8, T11).
-    pub(super) fn dial(&mut self, timeout: u32) -> Vec<u8> {
+    pub(super) fn dial(&mut self, timeout: u32, now: Tick) -> Vec<u8> {
+        self.awaited.get_or_insert(now);
         let resume = self.session().cloned();
         let request = ConnectRequest {
             last_zxid_seen: self.zxid,
@@ -311,7 +315,8 @@ impl Leg {
     /// The session was granted.
     pub(super) fn up(&mut self, credentials: Credentials, now: Tick) {
         self.state = State::Live(credentials);
-        self.down = false;
+        self.out_of_reach = false;
+        self.awaited = None;
         self.used = now;
         self.sent = now;
         self.heard = now;
@@ -319,7 +324,7 @@ impl Leg {
 
     /// No server could be reached: not again before a while that grows.
     pub(super) fn unreachable(&mut self, now: Tick) {
-        self.down = true;
+        self.out_of_reach = true;
         self.back_off(now);
         self.state = State::Idle {
             resume: self.session().cloned(),
@@ -339,6 +344,17 @@ impl Leg {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         self.not_before = now.after(wait - (self.chance >> 33) % (wait / 2));
+    }
+
+    /// Since when a request that was admitted then has waited for a connection, if it does.
+    pub(super) fn awaited_since(&self, admitted: Tick) -> Option<Tick> {
+        match self.state {
+            State::Live(_) => None,
+            State::Idle { .. } | State::Dialing { .. } | State::Retiring(_) => Some(
+                self.awaited
+                    .map_or(admitted, |awaited| awaited.max(admitted)),
+            ),
+        }
     }
 
     /// A frame came in.
@@ -559,7 +575,7 @@ mod tests {
         let mut leg = leg();
         leg.zxid = Zxid(77);
         leg.lost(Tick(0));
-        let request = ConnectRequest::parse(&leg.dial(4000)[4..]).unwrap();
+        let request = ConnectRequest::parse(&leg.dial(4000, Tick(0))[4..]).unwrap();
         assert_eq!(
             (request.session, request.last_zxid_seen),
             (SessionId(1), Zxid(77))

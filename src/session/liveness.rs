@@ -8,6 +8,7 @@
 use super::answer::CLOSE_BOUND;
 use super::event::{Event, Loss};
 use super::leg::{Leg, Owner, State};
+use super::pipeline::Step;
 use super::{Output, Phase, Session, Tick};
 use crate::route::EnsembleId;
 use crate::wire::{Xid, reply, request};
@@ -190,36 +191,35 @@ impl Session {
     /// When the request at the front of the queue has waited for its remote ensemble for too long,
     /// or that ensemble may be dialled again.
     fn held_until(&self) -> Option<Tick> {
-        let step = self
-            .pipeline
-            .next_held()
-            .filter(|step| step.to != self.settings.home())?;
-        let leg = self.legs.find(step.to)?;
-        let late = step.admitted.after(self.patience(leg));
-        match leg.state {
-            State::Idle { .. } => Some(late.min(leg.not_before)),
-            State::Dialing { .. } | State::Live(_) | State::Retiring(_) => Some(late),
-        }
+        let step = self.pipeline.next_held()?;
+        let again = self.legs.find(step.to).and_then(|leg| match leg.state {
+            State::Idle { .. } => Some(leg.not_before),
+            State::Dialing { .. } | State::Live(_) | State::Retiring(_) => None,
+        });
+        self.late_at(step).into_iter().chain(again).min()
     }
 
-    /// How long a request waits to be sent on a leg.
-    fn patience(&self, leg: &Leg) -> u64 {
-        if leg.is_down() {
-            PACE.min(self.request_timeout())
+    /// When a request has waited for too long for the connection to its remote ensemble. Its turn
+    /// behind others does not count: a long pipeline of a client is no fault of the ensemble, and
+    /// each of those it waits for is bounded itself.
+    fn late_at(&self, step: &Step) -> Option<Tick> {
+        let leg = self
+            .legs
+            .find(step.to)
+            .filter(|_| step.to != self.settings.home())?;
+        let bound = self.request_timeout();
+        let patience = if leg.is_down() {
+            PACE.min(bound)
         } else {
-            self.request_timeout()
-        }
+            bound
+        };
+        Some(leg.awaited_since(step.admitted)?.after(patience))
     }
 
     fn check_held(&mut self, now: Tick) {
-        let home = self.settings.home();
         while self.serves()
             && let Some(step) = self.pipeline.next_held()
-            && step.to != home
-            && self
-                .legs
-                .find(step.to)
-                .is_some_and(|leg| now >= step.admitted.after(self.patience(leg)))
+            && self.late_at(step).is_some_and(|late| now >= late)
         {
             self.fail_next(now);
         }

@@ -238,7 +238,7 @@ impl Session {
         if !matches!(leg.state, State::Idle { .. }) || now < leg.not_before {
             return;
         }
-        let handshake = leg.dial(self.me.timeout);
+        let handshake = leg.dial(self.me.timeout, now);
         self.outputs.push_back(Output::Dial(to, handshake));
         if first {
             // From now on home may have to be switched back to.

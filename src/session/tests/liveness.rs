@@ -100,3 +100,40 @@ fn a_request_waits_for_a_dial_no_longer_than_for_an_answer() {
         [Out::Reply(1, 0, code::CONNECTION_LOSS)]
     );
 }
+
+#[test]
+fn a_request_may_wait_for_its_turn_longer_than_for_an_answer() {
+    let mut bed = Bed::with_leg();
+    for xid in (1..20).step_by(2) {
+        bed.set(xid, "/eu/x");
+        bed.set(xid + 1, "/x");
+    }
+    for xid in (1..20).step_by(2) {
+        let out = bed.pass_to(bed.now.0 + 1_000);
+        assert!(!out.iter().any(|out| matches!(out, Out::Reply(1.., ..))));
+        bed.ping();
+        let out = bed.answer(EU, Xid(xid), 5, 0);
+        let shown = |out: &Out| matches!(out, Out::Reply(replied, _, 0) if *replied == xid);
+        assert!(out.iter().any(shown), "{out:?}");
+        let out = bed.pass_to(bed.now.0 + 100);
+        assert!(!out.iter().any(|out| matches!(out, Out::Reply(1.., ..))));
+        let out = bed.answer(HOME, Xid(xid + 1), 5, 0);
+        assert!(out.contains(&Out::Reply(xid + 1, 5, 0)), "{out:?}");
+        bed.answer(HOME, Xid::PING, 5, 0);
+    }
+}
+
+#[test]
+fn behind_one_that_waited_for_a_dead_ensemble_none_waits_again() {
+    let mut bed = Bed::new();
+    for xid in (1..10).step_by(2) {
+        bed.get(xid, "/eu/x");
+        bed.set(xid + 1, "/x");
+    }
+    let mut failed = bed.pass_to(2_250);
+    for xid in (2..=10).step_by(2) {
+        failed.extend(bed.answer(HOME, Xid(xid), 5, 0));
+    }
+    let lost = |out: &&Out| matches!(out, Out::Reply(_, _, code::CONNECTION_LOSS));
+    assert_eq!(failed.iter().filter(lost).count(), 5, "{failed:?}");
+}
