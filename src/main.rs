@@ -80,7 +80,7 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         tracing::warn!("`state` is not used by this version: nothing survives a restart");
     }
     for ensemble in &config.ensembles {
-        if ensemble.barrier == BarrierKind::None {
+        if ensemble.policy.barrier == BarrierKind::None {
             tracing::warn!(ensemble = %ensemble.name, "`barrier: none`: no consistency guarantee");
         }
     }
@@ -88,7 +88,7 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(proxy::run(config))?;
+    runtime.block_on(proxy::run(config, file.to_owned()))?;
     Ok(())
 }
 

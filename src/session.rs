@@ -29,6 +29,7 @@ mod spread;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod translate;
 
 use std::collections::VecDeque;
@@ -49,6 +50,7 @@ use leg::{Leg, Legs, Owner, State};
 use pipeline::Pipeline;
 use spread::Recursive;
 use switch::{Map, Switch};
+use touched::Touched;
 
 /// Milliseconds since a moment the shell chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,6 +245,7 @@ pub struct Session {
     pipeline: Pipeline,
     legs: Legs,
     recursive: Recursive,
+    touched: Touched,
     /// The client's credentials, in order: payloads of its auth packets.
     auths: Vec<Vec<u8>>,
     /// The largest zxid of home's that was written to the client.
@@ -268,11 +271,7 @@ impl Session {
     #[must_use]
     pub fn new(settings: Arc<Settings>, me: Credentials, origin: Origin, now: Tick) -> Self {
         let home = settings.routes.home();
-        let map = if settings.routes.is_single() {
-            Map::Single
-        } else {
-            Map::Composed
-        };
+        let map = Map::of(&settings.routes);
         Self {
             switch: Switch::new(home, origin, map),
             legs: Legs::new(
@@ -286,6 +285,7 @@ impl Session {
             end: End::OfConnection,
             pipeline: Pipeline::default(),
             recursive: Recursive::default(),
+            touched: Touched::default(),
             auths: Vec::new(),
             shown: Zxid::NONE,
             heard: now,
@@ -341,6 +341,22 @@ impl Session {
             self.phase = Phase::Stopping;
             self.check_stopped();
         }
+    }
+
+    /// Goes over to other settings, in which ids of ensembles mean what they did. A client that has
+    /// used a path which goes elsewhere now is disconnected, once it has its answers: what it
+    /// watches and owns there has not moved along.
+    pub fn reload(&mut self, settings: Arc<Settings>) {
+        let moved = self.settings.routes.moved(&settings.routes);
+        let concerned =
+            |prefix: &Vec<u8>| self.touched.any_below(prefix) || self.recursive.cover(prefix);
+        if self.settings.home() != settings.home() || moved.iter().any(concerned) {
+            self.happened(Event::Moved);
+            self.stop();
+            return;
+        }
+        self.switch.reload(Map::of(&settings.routes));
+        self.settings = settings;
     }
 
     fn check_stopped(&mut self) {

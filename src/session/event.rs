@@ -81,6 +81,8 @@ pub enum Event {
         /// The error of the reply.
         err: i32,
     },
+    /// A path this client has used goes elsewhere now: its connection ends.
+    Moved,
     /// A request was answered by zoonet itself.
     Refused {
         /// The operation.

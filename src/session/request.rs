@@ -58,6 +58,7 @@ impl Session {
             settings: &self.settings,
             legs: &self.legs,
             recursive: &mut self.recursive,
+            touched: &mut self.touched,
         };
         match planner.plan(request) {
             Plan::Through(to) if self.pipeline.flows() && self.may_send(to, request.op, now) => {

@@ -16,6 +16,7 @@ use super::Settings;
 use super::gather::{Gather, Merge};
 use super::ledger::{self, Armed};
 use super::leg::Legs;
+use super::touched::Touched;
 use crate::route::{self, EnsembleId, RouteMap, Rule};
 use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
@@ -71,7 +72,7 @@ impl Recursive {
     }
 
     /// Whether a watch on `path` or above it sees `path`.
-    fn cover(&self, path: &[u8]) -> bool {
+    pub(super) fn cover(&self, path: &[u8]) -> bool {
         self.0.iter().any(|armed| route::at_or_below(path, armed))
     }
 }
@@ -81,6 +82,7 @@ pub(super) struct Planner<'a> {
     pub(super) settings: &'a Settings,
     pub(super) legs: &'a Legs,
     pub(super) recursive: &'a mut Recursive,
+    pub(super) touched: &'a mut Touched,
 }
 
 impl Planner<'_> {
@@ -89,7 +91,13 @@ impl Planner<'_> {
     pub(super) fn plan(&mut self, request: &Request<'_>) -> Plan {
         let routes = &self.settings.routes;
         let home = Plan::Through(routes.home());
-        match request.op.shape().target {
+        let target = request.op.shape().target;
+        if let Target::Path | Target::Created | Target::Deleted | Target::Subtree = target
+            && let Some(path) = request.path()
+        {
+            self.touched.note(path);
+        }
+        match target {
             Target::Path => request.path().map_or(home, |path| self.one(request, path)),
             Target::Created => request
                 .path()
@@ -256,7 +264,7 @@ impl Planner<'_> {
         parts.gather(Merge::Count(counted))
     }
 
-    fn multi(&self, request: &Request<'_>) -> Plan {
+    fn multi(&mut self, request: &Request<'_>) -> Plan {
         let routes = &self.settings.routes;
         let mut first: Option<&Rule> = None;
         let mut rewritten = false;
@@ -272,6 +280,7 @@ impl Planner<'_> {
             else {
                 return Plan::Through(routes.home());
             };
+            self.touched.note(path);
             let rule = if sequential {
                 routes.route_sequential(path)
             } else {
@@ -333,6 +342,7 @@ impl Planner<'_> {
         };
         for (list, paths) in watches.lists.iter().enumerate() {
             for path in paths {
+                self.touched.note(path);
                 add(list, routes.route(path), path);
                 if list == RECURSIVE_LIST {
                     self.recursive.armed(routes, path);
@@ -345,6 +355,7 @@ impl Planner<'_> {
         if !self.settings.is_rooted(home) && split.keys().all(|ensemble| *ensemble == home) {
             return Plan::Through(home);
         }
+        let none = Armed::default();
         let mut parts = Vec::new();
         for (to, lists) in split {
             let frames = if to == home {
@@ -356,7 +367,7 @@ impl Planner<'_> {
                 )]
             } else {
                 let before = self.legs.find(to).map(|leg| &leg.before);
-                ledger::by_what_was_seen(request.xid, &lists, before.unwrap_or(&Armed::default()))
+                ledger::by_what_was_seen(request.xid, &lists, before.unwrap_or(&none))
             };
             for frame in frames {
                 let part = u16::try_from(parts.len()).unwrap_or(u16::MAX);
