@@ -18,6 +18,8 @@ mod bed;
 mod clients;
 #[cfg(test)]
 mod composition;
+#[cfg(test)]
+mod demo_walk;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]

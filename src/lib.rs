@@ -1,4 +1,6 @@
-//! A sidecar that makes several stock ZooKeeper ensembles behave as one, for unmodified clients.
+#![doc = include_str!("../README.md")]
+//!
+//! # The library
 //!
 //! The core is pure and always compiled; everything that touches the world is behind the feature
 //! `proxy`. Modules are listed in the order in which data meets them.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use zoonet::config::{Config, LogFormat};
@@ -22,20 +22,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the sidecar until it is told to stop.
+    /// Run the sidecar until SIGTERM or Ctrl-C.
     Run {
-        /// The configuration; all keys are explained in config/reference.yaml.
+        /// The configuration, in YAML; config/reference.yaml explains every key.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Check a configuration and print what it says.
+    /// Check a configuration: print what it says, or all that is wrong with it.
     Check {
-        /// The configuration.
+        /// The configuration, in YAML.
         file: PathBuf,
     },
     /// Print where paths go: path, ensemble, name there, winning prefix; tabs between.
     Route {
-        /// The configuration.
+        /// The configuration, in YAML.
         file: PathBuf,
         /// Paths as clients see them.
         #[arg(required = true, value_name = "PATH")]
@@ -61,6 +61,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Run { config } => return run(Config::load(&config)?, &config),
         Command::Check { file } => check::summary(&Config::load(&file)?, out)?,
         Command::Route { file, paths } => {
+            if let Some(path) = paths
+                .iter()
+                .find(|p| !p.as_encoded_bytes().starts_with(b"/"))
+            {
+                bail!("`{}` is no path: paths begin with `/`", path.display());
+            }
             let paths = paths.iter().map(|path| path.as_encoded_bytes());
             check::routes(&Config::load(&file)?, paths, out)?;
         }
@@ -71,13 +77,19 @@ fn execute(command: Command) -> anyhow::Result<()> {
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     start_logging(&config)?;
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
         config = %file.display(),
         home = %config.ensemble(config.home()).name,
         fingerprint = %config.fingerprint(),
         "starting"
     );
     if config.state.is_some() {
-        tracing::warn!("`state` is not used by this version: nothing survives a restart");
+        tracing::warn!(
+            "`state` is not used by this version: remote sessions do not survive a restart"
+        );
+    }
+    if config.admin.is_some() {
+        tracing::warn!("`admin` is not used by this version: nothing is served there");
     }
     for ensemble in &config.ensembles {
         if ensemble.policy.barrier == BarrierKind::None {

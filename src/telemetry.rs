@@ -76,8 +76,13 @@ impl Watcher {
     }
 
     fn lost(&self, ensemble: EnsembleId, reason: Loss) {
+        let is_home = ensemble == self.config.home();
         let (session, ensemble) = (self.session, self.name(ensemble));
         match reason {
+            // At the end of a session that is how it should be.
+            Loss::Closed if is_home => {
+                tracing::info!(%session, ensemble, "connection closed by home");
+            }
             Loss::Closed => tracing::info!(%session, ensemble, "leg lost: connection closed"),
             Loss::TimedOut => tracing::warn!(%session, ensemble, "leg lost: no answer in time"),
             Loss::Broken(fault) => tracing::warn!(%session, ensemble, %fault, "leg lost"),

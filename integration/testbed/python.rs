@@ -47,6 +47,13 @@ impl Python {
         self
     }
 
+    /// Adds several arguments.
+    pub(crate) fn args<T: ToString>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+        self.arguments
+            .extend(arguments.into_iter().map(|argument| argument.to_string()));
+        self
+    }
+
     /// Runs it to its end and returns what it printed; panics with all output if it fails.
     pub(crate) fn run(self, within: Duration) -> String {
         let deadline = Instant::now() + within;
@@ -141,12 +148,17 @@ impl Running {
         &self.process
     }
 
+    /// All it wrote to its standard error so far.
+    pub(crate) fn errors(&self) -> String {
+        fs::read_to_string(&self.errors).unwrap_or_else(|error| error.to_string())
+    }
+
     fn report(&self, printed: &str) -> String {
         format!(
             "{} {:?} printed:\n{printed}and on stderr:\n{}",
             self.script.script.display(),
             self.script.arguments,
-            fs::read_to_string(&self.errors).unwrap_or_else(|error| error.to_string()),
+            self.errors(),
         )
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Setup {
     routes: Vec<String>,
     settings: Vec<String>,
     log: String,
+    listen: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ impl Setup {
             routes: Vec::new(),
             settings: Vec::new(),
             log: "zoonet=debug,info".to_owned(),
+            listen: None,
         }
     }
 
@@ -120,11 +122,17 @@ impl Setup {
         self
     }
 
+    /// Sets where clients connect; a port of the bed's own unless called.
+    pub(crate) fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
     /// Starts the program on it and waits until it listens.
     pub(crate) fn start(&self, program: impl AsRef<Path>) -> Sidecar {
         let scratch = Scratch::new("sidecar");
         // A port of its own rather than any, so that a restarted sidecar is found again.
-        let address = ports::reserve();
+        let address = self.listen.unwrap_or_else(ports::reserve);
         let state = scratch.path().join("state");
         fs::create_dir(&state).expect("the scratch directory is ours");
         let config = scratch.write("zoonet.yaml", &self.yaml(address, &state));
@@ -265,7 +273,8 @@ impl Sidecar {
         *self.running() = Some(process);
     }
 
-    fn log_path(&self) -> PathBuf {
+    /// Where it logs to.
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.scratch.path().join("log")
     }
 
