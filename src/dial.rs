@@ -115,8 +115,16 @@ impl Dialer {
     /// Dials by this configuration; the sessions of remote legs are written down in `store`.
     #[must_use]
     pub fn new(config: Arc<Config>, store: Option<Store>) -> Self {
-        let circuits = config.ensembles.iter().map(|_| Circuit::default()).collect();
-        Self { config, circuits, store }
+        let circuits = config
+            .ensembles
+            .iter()
+            .map(|_| Circuit::default())
+            .collect();
+        Self {
+            config,
+            circuits,
+            store,
+        }
     }
 
     /// The configuration it dials by.
@@ -139,7 +147,11 @@ impl Dialer {
         let name = || self.config.ensemble(ensemble).name.clone();
         let circuit = self.circuits.get(ensemble.index());
         let Some(attempt) = circuit.and_then(|circuit| circuit.attempt(Instant::now())) else {
-            return Err(Unreachable { ensemble: name(), tried: Vec::new() }.into());
+            return Err(Unreachable {
+                ensemble: name(),
+                tried: Vec::new(),
+            }
+            .into());
         };
         let attached = match self.attach(ensemble, handshake).await {
             Ok(attached) => attached,
@@ -149,10 +161,18 @@ impl Dialer {
             }
         };
         attempt.succeeded();
-        if let (Some(store), ConnectResponse::Granted(credentials)) = (&self.store, &attached.response) {
-            let record = LegRecord { ensemble: name(), credentials: credentials.clone() };
+        if let (Some(store), ConnectResponse::Granted(credentials)) =
+            (&self.store, &attached.response)
+        {
+            let record = LegRecord {
+                ensemble: name(),
+                credentials: credentials.clone(),
+            };
             let recorded = store.remember(client, record).await;
-            recorded.map_err(|cause| LegError::Unrecorded { ensemble: name(), cause })?;
+            recorded.map_err(|cause| LegError::Unrecorded {
+                ensemble: name(),
+                cause,
+            })?;
         }
         Ok(attached)
     }
@@ -160,7 +180,9 @@ impl Dialer {
     /// A leg's session is over: it need not be known after a restart.
     pub async fn forget(&self, client: SessionId, ensemble: EnsembleId) {
         if let Some(store) = &self.store
-            && let Err(error) = store.forget(client, &self.config.ensemble(ensemble).name).await
+            && let Err(error) = store
+                .forget(client, &self.config.ensemble(ensemble).name)
+                .await
         {
             // What stays is a session that is refused when it is attached again.
             tracing::warn!(session = %client, %error, "cannot forget a leg");
@@ -171,7 +193,11 @@ impl Dialer {
     ///
     /// # Errors
     /// [`Unreachable`]; then its ensemble expires it.
-    pub async fn end(&self, ensemble: EnsembleId, session: &Credentials) -> Result<(), Unreachable> {
+    pub async fn end(
+        &self,
+        ensemble: EnsembleId,
+        session: &Credentials,
+    ) -> Result<(), Unreachable> {
         let request = ConnectRequest {
             last_zxid_seen: Zxid::NONE,
             timeout: i32::try_from(session.timeout).unwrap_or(i32::MAX),

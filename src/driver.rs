@@ -97,7 +97,14 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(session: Session, links: Links, watcher: Watcher) -> Self {
-        let Links { client, home, request_limit, dialer, epoch, mailbox } = links;
+        let Links {
+            client,
+            home,
+            request_limit,
+            dialer,
+            epoch,
+            mailbox,
+        } = links;
         let (home, stream) = home;
         Self {
             session,
@@ -393,7 +400,8 @@ impl Driver {
 
     fn dial(&mut self, ensemble: EnsembleId, handshake: Vec<u8>) {
         let (dialer, client) = (self.dialer.clone(), self.session.id());
-        let dial = async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
+        let dial =
+            async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
         let abort = self.background.spawn(dial);
         self.dialing.insert(ensemble, abort);
     }

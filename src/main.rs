@@ -83,9 +83,9 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         fingerprint = %config.fingerprint(),
         "starting"
     );
-    if config.state.is_some() {
+    if config.state.is_none() && config.ensembles.len() > 1 {
         tracing::warn!(
-            "`state` is not used by this version: remote sessions do not survive a restart"
+            "no `state`: sessions on remote ensembles do not survive a restart of the sidecar"
         );
     }
     if config.admin.is_some() {

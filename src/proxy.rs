@@ -130,7 +130,9 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     let grace = config.grace_period;
     let registry = Registry::default();
     let store = open_store(&config, &registry)?;
-    let current = Current(Arc::new(RwLock::new(Arc::new(Shared::new(config, store, registry)))));
+    let current = Current(Arc::new(RwLock::new(Arc::new(Shared::new(
+        config, store, registry,
+    )))));
     let listener = TcpListener::bind(address)
         .await
         .map_err(|cause| RunError::Listen { address, cause })?;
@@ -162,17 +164,22 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
 
 /// Tells systemd, where it started us.
 fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+    if let Err(error) = sd_notify::notify(false, state) {
         tracing::warn!(%error, "cannot notify systemd");
     }
 }
 
 /// Opens the leg table and keeps what it holds for the clients that come back.
 fn open_store(config: &Config, registry: &Registry) -> Result<Option<Store>, StateError> {
-    let Some(directory) = &config.state else { return Ok(None) };
+    let Some(directory) = &config.state else {
+        return Ok(None);
+    };
     let store = Store::open(directory, &config.ensemble(config.home()).name)?;
-    let places: HashMap<&str, EnsembleId> =
-        (0..).map(EnsembleId::new).zip(&config.ensembles).map(|(id, ensemble)| (ensemble.name.as_str(), id)).collect();
+    let places: HashMap<&str, EnsembleId> = (0..)
+        .map(EnsembleId::new)
+        .zip(&config.ensembles)
+        .map(|(id, ensemble)| (ensemble.name.as_str(), id))
+        .collect();
     let sessions = store.load();
     tracing::info!(state = %directory.display(), sessions = sessions.len(), "leg table read");
     for (session, records) in sessions {
@@ -226,8 +233,13 @@ async fn accept_all(listener: TcpListener, current: &Current, connections: &Task
 }
 
 fn settings(config: &Config) -> Settings {
-    let milliseconds = |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(1);
-    let policies = config.ensembles.iter().map(|ensemble| ensemble.policy).collect();
+    let milliseconds =
+        |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(1);
+    let policies = config
+        .ensembles
+        .iter()
+        .map(|ensemble| ensemble.policy)
+        .collect();
     let mut settings = Settings::new(config.routes.clone(), policies);
     settings.frame_limit = config.limits.frame_limit;
     settings.look_ahead = config.limits.look_ahead;
@@ -260,7 +272,11 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> Result<(), Turned> {
     client.write_all(&attached.frame).await?;
     match attached.response {
         ConnectResponse::Granted(me) => {
-            let origin = if request.session == SessionId::NONE { Origin::New } else { Origin::Attached };
+            let origin = if request.session == SessionId::NONE {
+                Origin::New
+            } else {
+                Origin::Attached
+            };
             drive(client, attached.stream, me, origin, shared).await;
         }
         ConnectResponse::Refused => {
@@ -287,7 +303,13 @@ async fn first_bytes(client: &mut TcpStream) -> io::Result<Option<[u8; PREFIX]>>
 }
 
 /// Serves a session that home has granted until its connection ends.
-async fn drive(client: TcpStream, home: TcpStream, me: Credentials, origin: Origin, shared: &Shared) {
+async fn drive(
+    client: TcpStream,
+    home: TcpStream,
+    me: Credentials,
+    origin: Origin,
+    shared: &Shared,
+) {
     let id = me.session;
     tracing::debug!(session = %id, timeout = me.timeout, ?origin, "session attached");
     let (place, legs) = shared.registry.enter(id, me.password).await;
@@ -320,7 +342,9 @@ async fn drive(client: TcpStream, home: TcpStream, me: Credentials, origin: Orig
 /// Home says that a session is no more: what is left of it elsewhere ends now, and its ephemerals
 /// with it.
 async fn end_legs(request: &ConnectRequest, shared: &Shared) {
-    let Some(legs) = shared.registry.refused(request.session, &request.password) else { return };
+    let Some(legs) = shared.registry.refused(request.session, &request.password) else {
+        return;
+    };
     let mut ends = JoinSet::new();
     for leg in legs {
         let dialer = shared.dialer.clone();

@@ -49,7 +49,12 @@ impl Mailbox {
     /// All that has come; with nothing there, the task is woken when something does.
     pub(crate) fn take(&self, cx: &Context<'_>) -> Vec<Command> {
         let mut letters = lock(&self.0);
-        if letters.commands.is_empty() && !letters.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+        if letters.commands.is_empty()
+            && !letters
+                .reader
+                .as_ref()
+                .is_some_and(|reader| reader.will_wake(cx.waker()))
+        {
             letters.reader = Some(cx.waker().clone());
         }
         std::mem::take(&mut letters.commands)
@@ -59,9 +64,16 @@ impl Mailbox {
 /// A session as the registry knows it.
 enum Entry {
     /// A connection serves it.
-    Live { mailbox: Arc<Mailbox>, over: watch::Receiver<()> },
+    Live {
+        mailbox: Arc<Mailbox>,
+        over: watch::Receiver<()>,
+    },
     /// Its remote sessions wait for its next connection.
-    Parked { legs: Vec<ParkedLeg>, password: Option<[u8; 16]>, until: Instant },
+    Parked {
+        legs: Vec<ParkedLeg>,
+        password: Option<[u8; 16]>,
+        until: Instant,
+    },
 }
 
 /// All client sessions.
@@ -81,7 +93,11 @@ pub(crate) struct Place {
 impl Registry {
     /// Makes a connection the one that serves a session: an older one is ended, and what it or an
     /// earlier one left is handed over. To be called once home has accepted the session (T31).
-    pub(crate) async fn enter(&self, session: SessionId, password: [u8; 16]) -> (Place, Vec<ParkedLeg>) {
+    pub(crate) async fn enter(
+        &self,
+        session: SessionId,
+        password: [u8; 16],
+    ) -> (Place, Vec<ParkedLeg>) {
         let mut older = self.live(session);
         if let Some((mailbox, over)) = &mut older {
             mailbox.send(Command::TakeOver);
@@ -90,12 +106,24 @@ impl Registry {
         }
         let mailbox = Arc::new(Mailbox::default());
         let (sender, over) = watch::channel(());
-        let entry = Entry::Live { mailbox: Arc::clone(&mailbox), over };
+        let entry = Entry::Live {
+            mailbox: Arc::clone(&mailbox),
+            over,
+        };
         let legs = match lock(&self.0).insert(session, entry) {
             Some(Entry::Parked { legs, .. }) => legs,
             Some(Entry::Live { .. }) | None => Vec::new(),
         };
-        (Place { registry: self.clone(), session, password, mailbox, _over: sender }, legs)
+        (
+            Place {
+                registry: self.clone(),
+                session,
+                password,
+                mailbox,
+                _over: sender,
+            },
+            legs,
+        )
     }
 
     fn live(&self, session: SessionId) -> Option<(Arc<Mailbox>, watch::Receiver<()>)> {
@@ -108,7 +136,14 @@ impl Registry {
     /// Keeps remote sessions known from before a restart until their client comes back.
     pub(crate) fn restore(&self, session: SessionId, legs: Vec<ParkedLeg>) {
         let until = Instant::now() + lifetime(&legs);
-        lock(&self.0).insert(session, Entry::Parked { legs, password: None, until });
+        lock(&self.0).insert(
+            session,
+            Entry::Parked {
+                legs,
+                password: None,
+                until,
+            },
+        );
     }
 
     /// Home has refused a session. If that was its true password, it has expired, and what is left
@@ -116,7 +151,10 @@ impl Registry {
     pub(crate) fn refused(&self, session: SessionId, password: &[u8]) -> Option<Vec<ParkedLeg>> {
         let mut sessions = lock(&self.0);
         match sessions.get(&session) {
-            Some(Entry::Parked { password: Some(known), .. }) if known == password => {}
+            Some(Entry::Parked {
+                password: Some(known),
+                ..
+            }) if known == password => {}
             Some(_) | None => return None,
         }
         match sessions.remove(&session) {
@@ -130,7 +168,11 @@ impl Registry {
     pub(crate) fn expired(&self, now: Instant) -> Vec<SessionId> {
         let mut sessions = lock(&self.0);
         let late = |entry: &Entry| matches!(entry, Entry::Parked { until, .. } if *until <= now);
-        let gone: Vec<SessionId> = sessions.iter().filter(|(_, entry)| late(entry)).map(|(id, _)| *id).collect();
+        let gone: Vec<SessionId> = sessions
+            .iter()
+            .filter(|(_, entry)| late(entry))
+            .map(|(id, _)| *id)
+            .collect();
         for session in &gone {
             sessions.remove(session);
         }
@@ -159,7 +201,14 @@ impl Place {
         match legs {
             Some(legs) if !legs.is_empty() => {
                 let until = Instant::now() + lifetime(&legs);
-                sessions.insert(self.session, Entry::Parked { legs, password: Some(self.password), until });
+                sessions.insert(
+                    self.session,
+                    Entry::Parked {
+                        legs,
+                        password: Some(self.password),
+                        until,
+                    },
+                );
             }
             Some(_) | None => {
                 sessions.remove(&self.session);
@@ -189,7 +238,11 @@ mod tests {
     const PASSWORD: [u8; 16] = [1; 16];
 
     fn legs() -> Vec<ParkedLeg> {
-        let credentials = Credentials { session: SessionId(9), password: [2; 16], timeout: 4_000 };
+        let credentials = Credentials {
+            session: SessionId(9),
+            password: [2; 16],
+            timeout: 4_000,
+        };
         vec![ParkedLeg::restored(EnsembleId::new(1), credentials)]
     }
 
@@ -230,7 +283,11 @@ mod tests {
         let (newer, kept) = registry.enter(ID, PASSWORD).await;
         assert!(kept.is_empty());
         older.leave(Some(legs()));
-        assert!(registry.live(ID).is_some_and(|(mailbox, _)| Arc::ptr_eq(&mailbox, &newer.mailbox)));
+        assert!(
+            registry
+                .live(ID)
+                .is_some_and(|(mailbox, _)| Arc::ptr_eq(&mailbox, &newer.mailbox))
+        );
     }
 
     #[tokio::test]

@@ -65,7 +65,9 @@ impl Watcher {
             Event::Rearmed { ensemble, frames } => {
                 tracing::info!(%session, ensemble = self.name(*ensemble), frames, "watches armed again");
             }
-            Event::Moved => tracing::info!(%session, "a path this client uses has moved: disconnecting it"),
+            Event::Moved => {
+                tracing::info!(%session, "a path this client uses has moved: disconnecting it")
+            }
             Event::AuthRefused { ensemble, err } => {
                 tracing::warn!(%session, ensemble = self.name(*ensemble), err, "credentials refused");
             }
@@ -95,8 +97,12 @@ impl Watcher {
             LegError::Unreachable(unreachable) if unreachable.tried.is_empty() => {
                 tracing::debug!(session = %self.session, %error, "cannot open leg");
             }
-            LegError::Unreachable(_) => tracing::warn!(session = %self.session, %error, "cannot open leg"),
-            LegError::Unrecorded { .. } => tracing::error!(session = %self.session, %error, "cannot open leg"),
+            LegError::Unreachable(_) => {
+                tracing::warn!(session = %self.session, %error, "cannot open leg")
+            }
+            LegError::Unrecorded { .. } => {
+                tracing::error!(session = %self.session, %error, "cannot open leg")
+            }
         }
     }
 

@@ -61,7 +61,9 @@ impl Attempt<'_> {
     /// None of its servers did.
     pub(super) fn failed(self, now: Instant) {
         let mut state = self.0.lock();
-        let wait = FIRST.saturating_mul(1 << state.failures.min(6)).min(LONGEST);
+        let wait = FIRST
+            .saturating_mul(1 << state.failures.min(6))
+            .min(LONGEST);
         state.failures = state.failures.saturating_add(1);
         // Half of it at random, so that sidecars do not come back all at once.
         state.open_until = Some(now + wait.mul_f64(0.5 + fastrand::f64() / 2.0));
@@ -82,7 +84,10 @@ mod tests {
     async fn while_it_is_down_one_at_a_time_tries() {
         let circuit = Circuit::default();
         let start = Instant::now();
-        let (one, other) = (circuit.attempt(start).unwrap(), circuit.attempt(start).unwrap());
+        let (one, other) = (
+            circuit.attempt(start).unwrap(),
+            circuit.attempt(start).unwrap(),
+        );
         one.failed(start);
         other.failed(start);
         assert!(circuit.attempt(start).is_none());

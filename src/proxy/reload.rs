@@ -55,21 +55,32 @@ fn reload(file: &std::path::Path, current: &Current) {
         return;
     }
     if config.home() != old.config.home() {
-        tracing::error!("not reloaded: `home` cannot change while clients' sessions live there; restart to change it");
+        tracing::error!(
+            "not reloaded: `home` cannot change while clients' sessions live there; restart to change it"
+        );
         return;
     }
     for (key, same) in [
         ("listen", config.listen == old.config.listen),
         ("admin", config.admin == old.config.admin),
         ("state", config.state == old.config.state),
-        ("log", config.log == old.config.log && config.log_format == old.config.log_format),
+        (
+            "log",
+            config.log == old.config.log && config.log_format == old.config.log_format,
+        ),
     ] {
         if !same {
-            tracing::warn!(key, "this key is read at the start only: restart to change it");
+            tracing::warn!(
+                key,
+                "this key is read at the start only: restart to change it"
+            );
         }
     }
     let moved = old.config.routes.moved(&config.routes);
-    let moved: Vec<_> = moved.iter().map(|prefix| String::from_utf8_lossy(prefix)).collect();
+    let moved: Vec<_> = moved
+        .iter()
+        .map(|prefix| String::from_utf8_lossy(prefix))
+        .collect();
     tracing::info!(fingerprint = %config.fingerprint(), ?moved, "reloaded");
     let new = Shared::new(config, old.store.clone(), old.registry.clone());
     let command = Command::Reload(Arc::clone(&new.settings), new.dialer.clone());

@@ -15,7 +15,11 @@ const BOUND: Duration = Duration::from_secs(10);
 const FORBIDDEN: [&[u8; 4]; 3] = [b"crst", b"srst", b"stmk"];
 
 /// Lets a home server answer a four-letter word.
-pub(super) async fn answer(mut client: TcpStream, word: [u8; 4], shared: &Shared) -> Result<(), Turned> {
+pub(super) async fn answer(
+    mut client: TcpStream,
+    word: [u8; 4],
+    shared: &Shared,
+) -> Result<(), Turned> {
     if FORBIDDEN.contains(&&word) {
         let word = String::from_utf8_lossy(&word).into_owned();
         // The words of a stock server on which it is not whitelisted.

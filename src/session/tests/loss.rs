@@ -271,10 +271,10 @@ fn while_an_ensemble_is_down_requests_fail_quickly_but_paced() {
             bed.now = bed.session.deadline().unwrap();
             bed.session.tick(bed.now);
             for out in bed.drain() {
-                match out {
-                    Out::Reply(_, _, err) => failed.push((bed.now.0 - asked.0, err)),
-                    Out::Dial(_) => bed.session.leg_unreachable(EU, bed.now),
-                    _ => {}
+                if let Out::Reply(_, _, err) = out {
+                    failed.push((bed.now.0 - asked.0, err));
+                } else if out == Out::Dial(EU) {
+                    bed.session.leg_unreachable(EU, bed.now);
                 }
             }
             failed.extend(
@@ -463,12 +463,10 @@ fn an_idle_leg_that_holds_nothing_is_retired_and_opened_again_on_demand() {
         bed.answer(HOME, Xid::PING, 1, 0);
         let out = bed.pass_to(bed.now.0 + 1_000);
         for out in out {
-            match out {
-                Out::Leg(EU, _, OpCode::Ping) => {
-                    bed.answer(EU, Xid::PING, 5, 0);
-                }
-                Out::Leg(EU, xid, OpCode::CloseSession) => retired.push((bed.now.0, xid)),
-                _ => {}
+            if let Out::Leg(EU, xid, OpCode::CloseSession) = out {
+                retired.push((bed.now.0, xid));
+            } else if out == sent(EU, -2, OpCode::Ping) {
+                bed.answer(EU, Xid::PING, 5, 0);
             }
         }
     }
