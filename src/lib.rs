@@ -28,4 +28,6 @@ mod driver;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 #[cfg(feature = "proxy")]
+pub mod state;
+#[cfg(feature = "proxy")]
 mod telemetry;
