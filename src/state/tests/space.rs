@@ -86,10 +86,10 @@ fn assert_clear(refused: &str, directory: &Path, reason: &str) {
 async fn a_full_disk_refuses_new_legs_until_there_is_space() {
     let Some(mount) = Mount::new() else { return };
     let store = open(mount.path());
-    store
-        .remember(SessionId::from(-1), leg("eu", 1))
-        .await
-        .unwrap();
+    for client in -100..0 {
+        let client = SessionId::from(client);
+        store.remember(client, leg("eu", 1)).await.unwrap();
+    }
     mount.fill();
     let (count, refused) = remember_until_refused(&store).await;
     println!("{count} remembered on a full disk, then: {refused}");
@@ -104,7 +104,7 @@ async fn a_full_disk_refuses_new_legs_until_there_is_space() {
         "No space left on device",
     );
     let known = store.load();
-    assert_eq!(i64::try_from(known.len()).unwrap(), count + 1);
+    assert_eq!(i64::try_from(known.len()).unwrap(), count + 100);
 
     // A restart on a full disk knows all legs, and has the same limits.
     drop(store);
@@ -113,7 +113,7 @@ async fn a_full_disk_refuses_new_legs_until_there_is_space() {
     remember_until_refused(&store).await;
 
     // What is forgotten meanwhile is forgotten.
-    let forgotten = store.forget(SessionId::from(-1), "eu").await;
+    let forgotten = store.forget(SessionId::from(-100), "eu").await;
     println!("forget on a full disk: {forgotten:?}");
     mount.free();
     store
@@ -122,7 +122,7 @@ async fn a_full_disk_refuses_new_legs_until_there_is_space() {
         .unwrap();
     let expected = store.load();
     assert!(expected.len() > known.len() - 1);
-    assert_eq!(expected[0].0, SessionId::from(0));
+    assert_eq!(expected[0].0, SessionId::from(-99));
     drop(store);
     assert_eq!(open(mount.path()).load(), expected);
     assert_eq!(files(mount.path()), ["legs.redb"]);
