@@ -144,10 +144,12 @@ impl Driver {
             if let Some(end) = self.write_all(cx) {
                 return Poll::Ready(end);
             }
-            if self.take_commands(cx) {
-                return Poll::Ready(End::TakenOver);
-            }
-            let mut moved = self.take_arrivals(cx);
+            let mut moved = match self.take_commands(cx) {
+                Some(Command::TakeOver) => return Poll::Ready(End::TakenOver),
+                Some(Command::Stop | Command::Reload(..)) => true,
+                None => false,
+            };
+            moved |= self.take_arrivals(cx);
             match self.read_all(cx) {
                 Ok(read) => moved |= read,
                 Err(end) => return Poll::Ready(end),
@@ -159,22 +161,24 @@ impl Driver {
         }
     }
 
-    /// Does as the registry says. Whether another connection has taken over.
-    fn take_commands(&mut self, cx: &Context<'_>) -> bool {
+    /// Does as the registry says; the last command of those that have come.
+    fn take_commands(&mut self, cx: &Context<'_>) -> Option<Command> {
+        let mut last = None;
         for command in self.mailbox.take(cx) {
-            match command {
-                Command::TakeOver => return true,
+            match &command {
+                Command::TakeOver => return Some(command),
                 Command::Stop => self.session.stop(),
                 Command::Reload(settings, dialer) => {
                     self.request_limit = settings.frame_limit;
                     self.watcher.reload(dialer.config());
-                    self.dialer = dialer;
-                    self.session.reload(settings);
+                    self.dialer = dialer.clone();
+                    self.session.reload(Arc::clone(settings));
                 }
             }
             self.act_all();
+            last = Some(command);
         }
-        false
+        last
     }
 
     /// Writes what waits. Whether that ends the connection.
