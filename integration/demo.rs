@@ -44,7 +44,7 @@ use testbed::zookeeper::{Ensemble, Server};
 /// How far the regions are apart, one way.
 const WAN: Duration = Duration::from_millis(40);
 const ROUNDS: u32 = 40;
-/// For anything a client program does until it prints the next line.
+/// For a client program to print its next line.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two regions with a simulated WAN between them, a sidecar in each, and a walk through what
@@ -69,13 +69,6 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (sender, walked) = oneshot::channel();
-    thread::spawn(move || {
-        let stage = Stage::build(listen);
-        let shown = walk(&stage) && race(&stage);
-        // The receiver is gone only when the process is about to be.
-        let _ = sender.send((stage, shown));
-    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -83,6 +76,13 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         let interrupted = interrupted();
         tokio::pin!(interrupted);
+        let (sender, walked) = oneshot::channel();
+        thread::spawn(move || {
+            let stage = Stage::build(listen);
+            let shown = walk(&stage) && race(&stage);
+            // Nobody is left to receive only when the process is about to end.
+            let _ = sender.send((stage, shown));
+        });
         tokio::select! {
             code = &mut interrupted => {
                 tell("\nInterrupted: all of it ends now.");
@@ -105,13 +105,15 @@ fn main() -> ExitCode {
     })
 }
 
-/// Ends with the exit code that belongs to the signal.
-async fn interrupted() -> i32 {
+/// Catches signals from now on; ends with the exit code that belongs to the first.
+fn interrupted() -> impl Future<Output = i32> {
     let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be awaited");
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be awaited");
-    tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
+    async move {
+        tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+        }
     }
 }
 

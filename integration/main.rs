@@ -20,6 +20,14 @@ mod clients;
 mod composition;
 #[cfg(test)]
 mod demo_walk;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod map;
+#[cfg(test)]
+mod operator;
+#[cfg(test)]
+mod raw;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]

@@ -5,11 +5,12 @@
 //! that go to one place are written from there with one call: what is not composed costs what a
 //! relay costs. An idle connection holds no buffer.
 
+mod legs;
 mod pipe;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::ops::{Bound, Range};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -27,6 +28,7 @@ use crate::telemetry::Watcher;
 use crate::wire::connect::ConnectResponse;
 use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::words::Role;
+use legs::Legs;
 use pipe::{Intake, Pipe};
 
 /// Unwritten bytes towards one socket past which nothing more is read that could add to them.
@@ -82,7 +84,7 @@ pub(crate) struct Driver {
     session: Session,
     request_limit: usize,
     client: Pipe,
-    legs: BTreeMap<EnsembleId, Pipe>,
+    legs: Legs,
     dialer: Dialer,
     background: JoinSet<Arrival>,
     dialing: BTreeMap<EnsembleId, AbortHandle>,
@@ -110,7 +112,7 @@ impl Driver {
             session,
             request_limit,
             client: Pipe::new(client),
-            legs: BTreeMap::from([(home, Pipe::new(stream))]),
+            legs: Legs::new(home, Pipe::new(stream)),
             dialer,
             background: JoinSet::new(),
             dialing: BTreeMap::new(),
@@ -198,7 +200,7 @@ impl Driver {
     fn flush_legs(&mut self, cx: &mut Context<'_>) -> Option<EnsembleId> {
         self.legs
             .iter_mut()
-            .find_map(|(ensemble, leg)| leg.flush(cx).is_err().then_some(*ensemble))
+            .find_map(|(ensemble, leg)| leg.flush(cx).is_err().then_some(ensemble))
     }
 
     fn read_all(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -207,14 +209,13 @@ impl Driver {
         }
         let mut moved = false;
         if self.client.unwritten() < HIGH_WATER {
-            let mut next = self.legs.keys().next().copied();
+            let mut next = self.legs.behind(None);
             while let Some(ensemble) = next {
                 moved |= self.read_leg(ensemble, cx);
-                let behind = (Bound::Excluded(ensemble), Bound::Unbounded);
-                next = self.legs.range(behind).next().map(|(next, _)| *next);
+                next = self.legs.behind(Some(ensemble));
             }
         }
-        if self.session.wants_client() && self.legs.values().all(|leg| leg.unwritten() < HIGH_WATER)
+        if self.session.wants_client() && self.legs.pipes().all(|leg| leg.unwritten() < HIGH_WATER)
         {
             moved |= self.read_client(cx)?;
         }
@@ -238,7 +239,7 @@ impl Driver {
     }
 
     fn read_leg(&mut self, ensemble: EnsembleId, cx: &mut Context<'_>) -> bool {
-        let Some(leg) = self.legs.get_mut(&ensemble) else {
+        let Some(leg) = self.legs.get_mut(ensemble) else {
             return false;
         };
         match leg.intake(cx) {
@@ -252,7 +253,7 @@ impl Driver {
                     .frames(&mut bytes, Side::Leg(ensemble), cx)
                     .unwrap_or(0);
                 // The session may have hung up over what it read.
-                match self.legs.get_mut(&ensemble) {
+                match self.legs.get_mut(ensemble) {
                     Some(leg) => leg.give_back(bytes, used),
                     None => pipe::discard(bytes),
                 }
@@ -326,7 +327,7 @@ impl Driver {
         match from {
             Side::Client => Err(fault.into()),
             Side::Leg(ensemble) => {
-                self.legs.remove(&ensemble);
+                self.legs.remove(ensemble);
                 self.session
                     .leg_lost(ensemble, Loss::Broken(fault.into()), self.now);
                 self.act_all();
@@ -338,7 +339,7 @@ impl Driver {
     fn hung_up(&self, side: Side) -> bool {
         match side {
             Side::Client => false,
-            Side::Leg(ensemble) => !self.legs.contains_key(&ensemble),
+            Side::Leg(ensemble) => !self.legs.contains(ensemble),
         }
     }
 
@@ -359,7 +360,7 @@ impl Driver {
         match to {
             Side::Client => self.client.write(bytes, cx),
             Side::Leg(ensemble) => {
-                if let Some(leg) = self.legs.get_mut(&ensemble) {
+                if let Some(leg) = self.legs.get_mut(ensemble) {
                     leg.write(bytes, cx);
                 }
             }
@@ -376,14 +377,14 @@ impl Driver {
         match output {
             Output::ToClient(frame) => self.client.queue(frame),
             Output::ToLeg(ensemble, frame) => {
-                if let Some(leg) = self.legs.get_mut(&ensemble) {
+                if let Some(leg) = self.legs.get_mut(ensemble) {
                     leg.queue(frame);
                 }
             }
             Output::Dial(ensemble, handshake) => self.dial(ensemble, handshake),
             Output::LearnRole(ensemble) => self.learn_role(ensemble),
             Output::HangUp(ensemble) => {
-                self.legs.remove(&ensemble);
+                self.legs.remove(ensemble);
                 if let Some(dial) = self.dialing.remove(&ensemble) {
                     dial.abort();
                 }
@@ -411,7 +412,7 @@ impl Driver {
     }
 
     fn learn_role(&mut self, ensemble: EnsembleId) {
-        let Some(peer) = self.legs.get(&ensemble).and_then(Pipe::peer) else {
+        let Some(peer) = self.legs.get(ensemble).and_then(Pipe::peer) else {
             return;
         };
         let dialer = self.dialer.clone();
@@ -454,7 +455,7 @@ impl Driver {
     }
 
     fn lose(&mut self, ensemble: EnsembleId) {
-        if self.legs.remove(&ensemble).is_some() {
+        if self.legs.remove(ensemble).is_some() {
             self.session.leg_lost(ensemble, Loss::Closed, self.now);
             self.act_all();
         }

@@ -77,7 +77,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     start_logging(&config)?;
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = %env!("CARGO_PKG_VERSION"),
         config = %file.display(),
         home = %config.ensemble(config.home()).name,
         fingerprint = %config.fingerprint(),

@@ -54,6 +54,13 @@ fn rejected_files_are_refused_in_these_words() {
 }
 
 #[test]
+fn the_files_of_the_containers_belong_together() {
+    let [us, eu] = ["../docker/us.yaml", "../docker/eu.yaml"].map(load);
+    assert_eq!(us.fingerprint(), eu.fingerprint());
+    assert_ne!(us.home(), eu.home());
+}
+
+#[test]
 fn examples_are_accepted() {
     for file in yaml_files(&folder("")) {
         Config::load(&file).unwrap_or_else(|error| panic!("{error}"));

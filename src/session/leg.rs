@@ -449,6 +449,12 @@ impl Legs {
         if ensemble == self.home_is {
             return &mut self.home;
         }
+        self.remote(ensemble)
+    }
+
+    /// Apart from [`Self::get`], so that the way home is short enough to be inlined.
+    #[inline(never)]
+    fn remote(&mut self, ensemble: EnsembleId) -> &mut Leg {
         let chance = self
             .chance
             .wrapping_add(u64::try_from(ensemble.index()).unwrap_or_default());

@@ -20,7 +20,8 @@ pub(super) struct Owed {
     pub(super) operations: u16,
     /// Set where the reply is made of several, or has to be changed as a whole.
     pub(super) gather: Option<Box<Gather>>,
-    ready: Option<Ready>,
+    /// Boxed, as few replies ever wait and all of them move through the queue.
+    ready: Option<Box<Ready>>,
 }
 
 impl Owed {
@@ -138,11 +139,11 @@ impl Pipeline {
     /// Keeps a reply until those before it have gone out.
     pub(super) fn ready(&mut self, seq: u32, frame: Vec<u8>, stamp: Stamp) {
         if let Some(owed) = self.get_mut(seq) {
-            owed.ready = Some(Ready {
+            owed.ready = Some(Box::new(Ready {
                 op: owed.op,
                 frame,
                 stamp,
-            });
+            }));
         }
     }
 
@@ -159,7 +160,7 @@ impl Pipeline {
         let ready = self.owed.front_mut()?.ready.take()?;
         self.owed.pop_front();
         self.first = self.first.wrapping_add(1);
-        Some(ready)
+        Some(*ready)
     }
 
     /// Holds a request back behind all others.

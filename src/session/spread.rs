@@ -124,13 +124,20 @@ impl Planner<'_> {
 
     fn one(&self, request: &Request<'_>, path: &[u8]) -> Plan {
         let rule = self.settings.routes.route(path);
-        if request.op == OpCode::GetData
-            && !self.settings.expose_config
-            && *rule.to_real(path) == *CONFIG
-        {
+        if request.op == OpCode::GetData && self.hides(rule, path) {
             return masked(request, rule.ensemble(), request.with_path(CONFIG));
         }
         through(request, rule, path)
+    }
+
+    /// Whether a path is called [`CONFIG`] on its ensemble and clients must not see what it holds.
+    fn hides(&self, rule: &Rule, path: &[u8]) -> bool {
+        let is_config = if rule.is_identity() {
+            path == CONFIG
+        } else {
+            *rule.to_real(path) == *CONFIG
+        };
+        is_config && !self.settings.expose_config
     }
 
     /// The rule that owns what a create makes. Only where a rule's prefix is the very path can the
@@ -293,10 +300,7 @@ impl Planner<'_> {
                 return refuse_multi(request, index, code::BAD_ARGUMENTS);
             }
             rewritten |= !rule.is_identity();
-            if op == OpCode::GetData
-                && !self.settings.expose_config
-                && *rule.to_real(path) == *CONFIG
-            {
+            if op == OpCode::GetData && self.hides(rule, path) {
                 hidden.push(u16::try_from(index).unwrap_or(u16::MAX));
             }
         }

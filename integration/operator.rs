@@ -1,0 +1,6 @@
+//! What operators and strangers meet: the command line, broken frames, four-letter words.
+
+mod command_line;
+mod hostile;
+mod unasked;
+mod words;
