@@ -60,7 +60,7 @@ fn describe(ensemble: &Ensemble, out: &mut impl Write) -> io::Result<()> {
     if !ensemble.prefer.is_empty() {
         writeln!(out, "  prefer     {}", list(&ensemble.prefer))?;
     }
-    writeln!(out, "  barrier    {}", ensemble.barrier)
+    writeln!(out, "  barrier    {}", ensemble.policy.barrier)
 }
 
 fn list(servers: &[Server]) -> String {

@@ -28,7 +28,8 @@ use std::time::Duration;
 
 pub use complaint::{Complaint, ConfigError, Mistake};
 
-use crate::route::{BarrierKind, EnsembleId, Fingerprint, RouteMap};
+use crate::route::{EnsembleId, Fingerprint, RouteMap};
+use crate::session::Policy;
 
 /// Everything an operator decides about one sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long a remote request may take; a quarter of the session timeout if not given.
     pub request_timeout: Option<Duration>,
+    /// How long a remote leg that holds nothing is kept without use.
+    pub idle_leg_timeout: Duration,
+    /// How long requests that are outstanding have when the sidecar is stopped.
+    pub grace_period: Duration,
     /// Whether `/zookeeper/config` shows the real servers.
     pub expose_config: bool,
     /// What is logged, in the words of tracing's filter.
@@ -68,8 +73,8 @@ pub struct Ensemble {
     pub servers: Vec<Server>,
     /// Servers to be tried before the others.
     pub prefer: Vec<Server>,
-    /// What is put in front of the first read after a switch to it.
-    pub barrier: BarrierKind,
+    /// Its barrier, and what its failures mean to clients.
+    pub policy: Policy,
 }
 
 /// A server's client address; the name is resolved when it is dialled.
@@ -138,6 +143,36 @@ impl Config {
     #[must_use]
     pub fn home(&self) -> EnsembleId {
         self.routes.home()
+    }
+
+    /// This configuration with its ensembles in the places that `previous` has them in, so that
+    /// ids of the one mean the same in the other. Ensembles that are gone keep their place, though
+    /// no route leads there any more.
+    #[must_use]
+    pub fn aligned_with(self, previous: &Self) -> Self {
+        let mut ensembles = previous.ensembles.clone();
+        let places: Vec<u16> = self
+            .ensembles
+            .iter()
+            .map(|ensemble| {
+                let known = ensembles.iter().position(|old| old.name == ensemble.name);
+                let place = known.unwrap_or(ensembles.len());
+                match ensembles.get_mut(place) {
+                    Some(old) => *old = ensemble.clone(),
+                    None => ensembles.push(ensemble.clone()),
+                }
+                u16::try_from(place).unwrap_or(u16::MAX)
+            })
+            .collect();
+        let place = |id: EnsembleId| {
+            let place = places.get(id.index()).copied();
+            EnsembleId::new(place.unwrap_or(u16::MAX))
+        };
+        Self {
+            routes: self.routes.renumbered(place),
+            ensembles,
+            ..self
+        }
     }
 
     /// The ensemble with this id.

@@ -5,6 +5,8 @@
 //! behind the zxid its client has seen, and says so by closing (protocol.md 1.4). A server that
 //! refuses the session has spoken for its ensemble.
 
+mod circuit;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,15 +15,18 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::config::{Config, Ensemble, Server};
 use crate::route::EnsembleId;
-use crate::wire::WireFault;
-use crate::wire::connect::ConnectResponse;
+use crate::state::{LegRecord, StateError, Store};
+use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::{PREFIX, frame_size};
+use crate::wire::request::close_session;
 use crate::wire::words::Role;
+use crate::wire::{SessionId, WireFault, Xid, Zxid};
+use circuit::Circuit;
 
 /// Largest handshake answer: stock servers send 37 bytes.
 const HANDSHAKE_LIMIT: usize = 1024;
@@ -65,11 +70,15 @@ pub enum Refusal {
 pub struct Unreachable {
     /// The ensemble's name.
     pub ensemble: String,
-    /// Each server with what was wrong.
+    /// Each server with what was wrong; empty where none was tried, because none answered a moment
+    /// ago.
     pub tried: Vec<(Server, Refusal)>,
 }
 
 fn list(tried: &[(Server, Refusal)]) -> String {
+    if tried.is_empty() {
+        return "none answered a moment ago, so none was tried".to_owned();
+    }
     let each: Vec<String> = tried
         .iter()
         .map(|(server, refusal)| format!("{server}: {refusal}"))
@@ -77,17 +86,136 @@ fn list(tried: &[(Server, Refusal)]) -> String {
     each.join("; ")
 }
 
+/// A leg could not be opened.
+#[derive(Debug, Error)]
+pub enum LegError {
+    /// Its ensemble is out of reach.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// Its session could not be written down, so that it must not be used: after a restart nobody
+    /// would know of it.
+    #[error("leg to {ensemble} is not used: {cause}")]
+    Unrecorded {
+        /// The ensemble's name.
+        ensemble: String,
+        /// Why.
+        cause: StateError,
+    },
+}
+
 /// Reaches the ensembles of a configuration.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     config: Arc<Config>,
+    circuits: Arc<[Circuit]>,
+    store: Option<Store>,
 }
 
 impl Dialer {
-    /// Dials by this configuration.
+    /// Dials by this configuration; the sessions of remote legs are written down in `store`.
     #[must_use]
-    pub const fn new(config: Arc<Config>) -> Self {
-        Self { config }
+    pub fn new(config: Arc<Config>, store: Option<Store>) -> Self {
+        let circuits = config
+            .ensembles
+            .iter()
+            .map(|_| Circuit::default())
+            .collect();
+        Self {
+            config,
+            circuits,
+            store,
+        }
+    }
+
+    /// The configuration it dials by.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
+    }
+
+    /// Opens a remote leg of a client session: [`Self::attach`], unless the ensemble is known to be
+    /// down. A session that is granted is on disk before this returns.
+    ///
+    /// # Errors
+    /// [`LegError`].
+    pub async fn open(
+        &self,
+        client: SessionId,
+        ensemble: EnsembleId,
+        handshake: &[u8],
+    ) -> Result<Attached, LegError> {
+        let name = || self.config.ensemble(ensemble).name.clone();
+        let circuit = self.circuits.get(ensemble.index());
+        let Some(attempt) = circuit.and_then(|circuit| circuit.attempt(Instant::now())) else {
+            return Err(Unreachable {
+                ensemble: name(),
+                tried: Vec::new(),
+            }
+            .into());
+        };
+        let attached = match self.attach(ensemble, handshake).await {
+            Ok(attached) => attached,
+            Err(unreachable) => {
+                attempt.failed(Instant::now());
+                return Err(unreachable.into());
+            }
+        };
+        attempt.succeeded();
+        if let (Some(store), ConnectResponse::Granted(credentials)) =
+            (&self.store, &attached.response)
+        {
+            let record = LegRecord {
+                ensemble: name(),
+                credentials: credentials.clone(),
+            };
+            let recorded = store.remember(client, record).await;
+            recorded.map_err(|cause| LegError::Unrecorded {
+                ensemble: name(),
+                cause,
+            })?;
+        }
+        Ok(attached)
+    }
+
+    /// A leg's session is over: it need not be known after a restart.
+    pub async fn forget(&self, client: SessionId, ensemble: EnsembleId) {
+        if let Some(store) = &self.store
+            && let Err(error) = store
+                .forget(client, &self.config.ensemble(ensemble).name)
+                .await
+        {
+            // What stays is a session that is refused when it is attached again.
+            tracing::warn!(session = %client, %error, "cannot forget a leg");
+        }
+    }
+
+    /// Ends a session that no connection serves any more.
+    ///
+    /// # Errors
+    /// [`Unreachable`]; then its ensemble expires it.
+    pub async fn end(
+        &self,
+        ensemble: EnsembleId,
+        session: &Credentials,
+    ) -> Result<(), Unreachable> {
+        let request = ConnectRequest {
+            last_zxid_seen: Zxid::NONE,
+            timeout: i32::try_from(session.timeout).unwrap_or(i32::MAX),
+            session: session.session,
+            password: session.password.to_vec(),
+            read_only: Some(false),
+        };
+        let mut attached = self.attach(ensemble, &request.frame()).await?;
+        if let ConnectResponse::Granted(_) = attached.response {
+            let goodbye = close_session(Xid(1));
+            let ended = async {
+                attached.stream.write_all(&goodbye).await?;
+                read_frame(&mut attached.stream, HANDSHAKE_LIMIT).await
+            };
+            // Where the answer does not come the session times out.
+            let _ = timeout(self.config.connect_timeout, ended).await;
+        }
+        Ok(())
     }
 
     /// Hands `handshake`, a frame, to the first server that answers it.
@@ -225,7 +353,7 @@ fn in_order(ensemble: &Ensemble) -> impl Iterator<Item = Server> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::BarrierKind;
+    use crate::session::Policy;
 
     fn server(port: u16) -> Server {
         Server {
@@ -240,7 +368,7 @@ mod tests {
             name: "eu".to_owned(),
             servers: (1..=9).map(server).collect(),
             prefer: vec![server(20), server(3)],
-            barrier: BarrierKind::Sync,
+            policy: Policy::default(),
         };
         let mut firsts = Vec::new();
         for _ in 0..64 {

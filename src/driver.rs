@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::dial::{Attached, Dialer, Unreachable};
+use crate::dial::{Attached, Dialer, LegError};
+use crate::registry::{Command, Mailbox};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
 use crate::telemetry::Watcher;
@@ -45,14 +47,17 @@ pub(crate) enum End {
     ClientGone,
     /// The session ended it: home is gone, or the client ended its session.
     Closed,
+    /// Another connection serves the session now.
+    TakenOver,
     /// The client sent what cannot be answered.
     Fault(ClientFault),
 }
 
 /// What came of work in the background.
 enum Arrival {
-    Leg(EnsembleId, Result<Attached, Unreachable>),
+    Leg(EnsembleId, Result<Attached, LegError>),
     Role(EnsembleId, Option<Role>),
+    Nothing,
 }
 
 /// Where a frame came from or goes to.
@@ -60,6 +65,18 @@ enum Arrival {
 enum Side {
     Client,
     Leg(EnsembleId),
+}
+
+/// What a connection is made of besides its session.
+pub(crate) struct Links {
+    pub(crate) client: TcpStream,
+    pub(crate) home: (EnsembleId, TcpStream),
+    /// Largest payload of a request.
+    pub(crate) request_limit: usize,
+    pub(crate) dialer: Dialer,
+    /// When the session's time began.
+    pub(crate) epoch: Instant,
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 /// One client connection.
@@ -74,21 +91,22 @@ pub(crate) struct Driver {
     timer: Option<Pin<Box<Sleep>>>,
     epoch: Instant,
     now: Tick,
+    mailbox: Arc<Mailbox>,
     /// Set once the session has ended: what is left is written until then.
     closing: Option<Instant>,
     watcher: Watcher,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        session: Session,
-        request_limit: usize,
-        client: TcpStream,
-        home: (EnsembleId, TcpStream),
-        dialer: Dialer,
-        epoch: Instant,
-        watcher: Watcher,
-    ) -> Self {
+    pub(crate) fn new(session: Session, links: Links, watcher: Watcher) -> Self {
+        let Links {
+            client,
+            home,
+            request_limit,
+            dialer,
+            epoch,
+            mailbox,
+        } = links;
         let (home, stream) = home;
         Self {
             session,
@@ -101,14 +119,17 @@ impl Driver {
             timer: None,
             epoch,
             now: Tick::default(),
+            mailbox,
             closing: None,
             watcher,
         }
     }
 
-    /// Serves the connection until it ends.
-    pub(crate) async fn run(mut self) -> End {
-        poll_fn(|cx| self.poll(cx)).await
+    /// Serves the connection until it ends; what the session leaves comes back with the reason.
+    pub(crate) async fn run(mut self) -> (End, Session) {
+        self.act_all();
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        (end, self.session)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -125,7 +146,12 @@ impl Driver {
             if let Some(end) = self.write_all(cx) {
                 return Poll::Ready(end);
             }
-            let mut moved = self.take_arrivals(cx);
+            let mut moved = match self.take_commands(cx) {
+                Some(Command::TakeOver) => return Poll::Ready(End::TakenOver),
+                Some(Command::Stop | Command::Reload(..)) => true,
+                None => false,
+            };
+            moved |= self.take_arrivals(cx);
             match self.read_all(cx) {
                 Ok(read) => moved |= read,
                 Err(end) => return Poll::Ready(end),
@@ -135,6 +161,26 @@ impl Driver {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Does as the registry says; the last command of those that have come.
+    fn take_commands(&mut self, cx: &Context<'_>) -> Option<Command> {
+        let mut last = None;
+        for command in self.mailbox.take(cx) {
+            match &command {
+                Command::TakeOver => return Some(command),
+                Command::Stop => self.session.stop(),
+                Command::Reload(settings, dialer) => {
+                    self.request_limit = settings.frame_limit;
+                    self.watcher.reload(dialer.config());
+                    self.dialer = dialer.clone();
+                    self.session.reload(Arc::clone(settings));
+                }
+            }
+            self.act_all();
+            last = Some(command);
+        }
+        last
     }
 
     /// Writes what waits. Whether that ends the connection.
@@ -343,14 +389,24 @@ impl Driver {
                     dial.abort();
                 }
             }
+            Output::Forget(ensemble) => self.forget(ensemble),
             Output::CloseClient => self.closing = Some(Instant::now() + FAREWELL),
             Output::Happened(event) => self.watcher.happened(&event),
         }
     }
 
+    fn forget(&mut self, ensemble: EnsembleId) {
+        let (dialer, client) = (self.dialer.clone(), self.session.id());
+        self.background.spawn(async move {
+            dialer.forget(client, ensemble).await;
+            Arrival::Nothing
+        });
+    }
+
     fn dial(&mut self, ensemble: EnsembleId, handshake: Vec<u8>) {
-        let dialer = self.dialer.clone();
-        let dial = async move { Arrival::Leg(ensemble, dialer.attach(ensemble, &handshake).await) };
+        let (dialer, client) = (self.dialer.clone(), self.session.id());
+        let dial =
+            async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
         let abort = self.background.spawn(dial);
         self.dialing.insert(ensemble, abort);
     }
@@ -372,7 +428,7 @@ impl Driver {
             moved = true;
             match arrival {
                 Arrival::Role(ensemble, Some(role)) => self.session.role(ensemble, role),
-                Arrival::Role(_, None) => {}
+                Arrival::Role(_, None) | Arrival::Nothing => {}
                 Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
             }
             self.act_all();
@@ -380,7 +436,7 @@ impl Driver {
         moved
     }
 
-    fn dialled(&mut self, ensemble: EnsembleId, outcome: Result<Attached, Unreachable>) {
+    fn dialled(&mut self, ensemble: EnsembleId, outcome: Result<Attached, LegError>) {
         self.dialing.remove(&ensemble);
         match outcome {
             Ok(attached) => match attached.response {
@@ -389,10 +445,10 @@ impl Driver {
                     self.learn_role(ensemble);
                     self.session.leg_up(ensemble, credentials, self.now);
                 }
-                ConnectResponse::Refused => self.session.leg_refused(ensemble),
+                ConnectResponse::Refused => self.session.leg_refused(ensemble, self.now),
             },
-            Err(unreachable) => {
-                self.watcher.unreachable(&unreachable);
+            Err(error) => {
+                self.watcher.cannot_open(&error);
                 self.session.leg_unreachable(ensemble, self.now);
             }
         }

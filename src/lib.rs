@@ -30,4 +30,8 @@ mod driver;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 #[cfg(feature = "proxy")]
+mod registry;
+#[cfg(feature = "proxy")]
+pub mod state;
+#[cfg(feature = "proxy")]
 mod telemetry;

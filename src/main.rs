@@ -83,16 +83,16 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         fingerprint = %config.fingerprint(),
         "starting"
     );
-    if config.state.is_some() {
+    if config.state.is_none() && config.ensembles.len() > 1 {
         tracing::warn!(
-            "`state` is not used by this version: remote sessions do not survive a restart"
+            "no `state`: sessions on remote ensembles do not survive a restart of the sidecar"
         );
     }
     if config.admin.is_some() {
         tracing::warn!("`admin` is not used by this version: nothing is served there");
     }
     for ensemble in &config.ensembles {
-        if ensemble.barrier == BarrierKind::None {
+        if ensemble.policy.barrier == BarrierKind::None {
             tracing::warn!(ensemble = %ensemble.name, "`barrier: none`: no consistency guarantee");
         }
     }
@@ -100,7 +100,7 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(proxy::run(config))?;
+    runtime.block_on(proxy::run(config, file.to_owned()))?;
     Ok(())
 }
 

@@ -1,22 +1,33 @@
-//! Accepts clients: four-letter words are relayed, handshakes become sessions.
+//! Accepts clients: four-letter words are relayed, handshakes become sessions. Stops and reloads.
 
+mod reload;
+mod words;
+
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::dial::{Attached, Dialer, Unreachable, read_rest};
-use crate::driver::{Driver, End};
-use crate::session::{Origin, Session, Settings, Tick};
+use crate::dial::{Dialer, Unreachable, read_rest};
+use crate::driver::{Driver, End, Links};
+use crate::registry::{Command, Registry};
+use crate::route::EnsembleId;
+use crate::session::{Origin, ParkedLeg, Session, Settings, Tick};
+use crate::state::{LegRecord, StateError, Store};
 use crate::telemetry::Watcher;
-use crate::wire::connect::{ConnectRequest, ConnectResponse};
+use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
 use crate::wire::words::is_word;
 use crate::wire::{SessionId, WireFault};
@@ -24,14 +35,8 @@ use crate::wire::{SessionId, WireFault};
 /// Largest handshake: clients send 45 bytes.
 const HANDSHAKE_LIMIT: usize = 1024;
 
-/// How long a four-letter word may take to be answered.
-const WORD_BOUND: Duration = Duration::from_secs(10);
-
 /// How long to wait when the process is out of file descriptors before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Words that change a server's state; clients of a sidecar have no business with them.
-const FORBIDDEN: [&[u8; 4]; 3] = [b"crst", b"srst", b"stmk"];
 
 /// The sidecar cannot serve.
 #[derive(Debug, Error)]
@@ -44,6 +49,9 @@ pub enum RunError {
         /// Why.
         cause: io::Error,
     },
+    /// The leg table cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Signals cannot be waited for, or the address cannot be told.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -74,48 +82,143 @@ impl From<io::Error> for Turned {
     }
 }
 
+/// How often sessions whose clients did not come back are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// What every connection needs.
 struct Shared {
     config: Arc<Config>,
     settings: Arc<Settings>,
     dialer: Dialer,
+    registry: Registry,
+    store: Option<Store>,
 }
 
-/// Runs the sidecar until SIGTERM or SIGINT.
+impl Shared {
+    fn new(config: Config, store: Option<Store>, registry: Registry) -> Self {
+        let config = Arc::new(config);
+        Self {
+            settings: Arc::new(settings(&config)),
+            dialer: Dialer::new(Arc::clone(&config), store.clone()),
+            config,
+            registry,
+            store,
+        }
+    }
+}
+
+/// The configuration in use.
+#[derive(Clone)]
+struct Current(Arc<RwLock<Arc<Shared>>>);
+
+impl Current {
+    fn get(&self) -> Arc<Shared> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, shared: Shared) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shared);
+    }
+}
+
+/// Runs the sidecar until SIGTERM or SIGINT; `file` is where the configuration came from.
 ///
 /// # Errors
-/// If it cannot listen.
-pub async fn run(config: Config) -> Result<(), RunError> {
+/// If it cannot listen, or its state cannot be used.
+pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     let address = config.listen;
+    let grace = config.grace_period;
+    let registry = Registry::default();
+    let store = open_store(&config, &registry)?;
+    let current = Current(Arc::new(RwLock::new(Arc::new(Shared::new(
+        config, store, registry,
+    )))));
     let listener = TcpListener::bind(address)
         .await
         .map_err(|cause| RunError::Listen { address, cause })?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
     let bound = listener.local_addr()?;
     tracing::info!(%bound, "listening");
     // For whoever started us with port 0 and waits to be told.
     writeln!(io::stdout(), "listening on {bound}")?;
+    notify(&[NotifyState::Ready]);
+    let connections = TaskTracker::new();
     tokio::select! {
-        () = accept_all(listener, config) => {}
+        () = accept_all(listener, &current, &connections) => {}
+        () = reload::follow(file, hangup, current.clone()) => {}
+        () = sweep(&current) => {}
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
+    }
+    notify(&[NotifyState::Stopping]);
+    current.get().registry.tell_all(&Command::Stop);
+    connections.close();
+    if timeout(grace, connections.wait()).await.is_err() {
+        let left = connections.len();
+        tracing::warn!(left, ?grace, "connections cut: the grace period is over");
     }
     Ok(())
 }
 
-async fn accept_all(listener: TcpListener, config: Config) {
-    let config = Arc::new(config);
-    let shared = Arc::new(Shared {
-        settings: Arc::new(settings(&config)),
-        dialer: Dialer::new(Arc::clone(&config)),
-        config,
-    });
+/// Tells systemd, where it started us.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, state) {
+        tracing::warn!(%error, "cannot notify systemd");
+    }
+}
+
+/// Opens the leg table and keeps what it holds for the clients that come back.
+fn open_store(config: &Config, registry: &Registry) -> Result<Option<Store>, StateError> {
+    let Some(directory) = &config.state else {
+        return Ok(None);
+    };
+    let store = Store::open(directory, &config.ensemble(config.home()).name)?;
+    let places: HashMap<&str, EnsembleId> = (0..)
+        .map(EnsembleId::new)
+        .zip(&config.ensembles)
+        .map(|(id, ensemble)| (ensemble.name.as_str(), id))
+        .collect();
+    let sessions = store.load();
+    tracing::info!(state = %directory.display(), sessions = sessions.len(), "leg table read");
+    for (session, records) in sessions {
+        let restored = |record: LegRecord| {
+            let ensemble = places.get(record.ensemble.as_str())?;
+            Some(ParkedLeg::restored(*ensemble, record.credentials))
+        };
+        registry.restore(session, records.into_iter().filter_map(restored).collect());
+    }
+    Ok(Some(store))
+}
+
+/// Forgets the sessions whose clients have not come back.
+async fn sweep(current: &Current) {
+    let mut period = interval(SWEEP);
+    loop {
+        period.tick().await;
+        let shared = current.get();
+        for session in shared.registry.expired(Instant::now()) {
+            tracing::info!(%session, "client has not come back: its remote sessions are left to expire");
+            forget(&shared, session).await;
+        }
+    }
+}
+
+async fn forget(shared: &Shared, session: SessionId) {
+    if let Some(store) = &shared.store
+        && let Err(error) = store.forget_all(session).await
+    {
+        tracing::warn!(%session, %error, "cannot forget the legs of a session");
+    }
+}
+
+async fn accept_all(listener: TcpListener, current: &Current, connections: &TaskTracker) {
     loop {
         match listener.accept().await {
             Ok((client, peer)) => {
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
+                let shared = current.get();
+                connections.spawn(async move {
                     if let Err(turned) = serve(client, &shared).await {
                         tracing::warn!(%peer, reason = %turned, "client turned away");
                     }
@@ -130,19 +233,19 @@ async fn accept_all(listener: TcpListener, config: Config) {
 }
 
 fn settings(config: &Config) -> Settings {
-    let barriers = config
+    let milliseconds =
+        |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(1);
+    let policies = config
         .ensembles
         .iter()
-        .map(|ensemble| ensemble.barrier)
+        .map(|ensemble| ensemble.policy)
         .collect();
-    let request_timeout = config
-        .request_timeout
-        .map(|bound| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(1));
-    let mut settings = Settings::new(config.routes.clone(), barriers);
+    let mut settings = Settings::new(config.routes.clone(), policies);
     settings.frame_limit = config.limits.frame_limit;
     settings.look_ahead = config.limits.look_ahead;
     settings.outstanding = config.limits.outstanding;
-    settings.request_timeout = request_timeout;
+    settings.request_timeout = config.request_timeout.map(milliseconds);
+    settings.idle_leg_timeout = milliseconds(config.idle_leg_timeout);
     settings.expose_config = config.expose_config;
     settings
 }
@@ -157,7 +260,7 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> Result<(), Turned> {
         return Ok(());
     };
     if is_word(first) {
-        return answer_word(client, first, shared).await;
+        return words::answer(client, first, shared).await;
     }
     let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
     let handshake = timeout(bound, rest)
@@ -165,42 +268,22 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> Result<(), Turned> {
         .map_err(|_| Turned::Slow(bound))??;
     let request = ConnectRequest::parse(handshake.get(PREFIX..).unwrap_or_default())?;
     let home = shared.config.home();
-    let Attached {
-        stream,
-        response,
-        frame,
-        ..
-    } = shared.dialer.attach(home, &handshake).await?;
-    client.write_all(&frame).await?;
-    let ConnectResponse::Granted(me) = response else {
-        tracing::info!(session = %request.session, "home refused the session");
-        client.shutdown().await?;
-        return Ok(());
-    };
-    let origin = if request.session == SessionId::NONE {
-        Origin::New
-    } else {
-        Origin::Attached
-    };
-    tracing::debug!(session = %me.session, timeout = me.timeout, ?origin, "session attached");
-    let id = me.session;
-    let session = Session::new(Arc::clone(&shared.settings), me, origin, Tick::default());
-    let watcher = Watcher::new(Arc::clone(&shared.config), id);
-    let limit = shared.config.limits.frame_limit;
-    let epoch = Instant::now();
-    let driver = Driver::new(
-        session,
-        limit,
-        client,
-        (home, stream),
-        shared.dialer.clone(),
-        epoch,
-        watcher,
-    );
-    match driver.run().await {
-        End::ClientGone => tracing::debug!(session = %id, "client gone"),
-        End::Closed => tracing::debug!(session = %id, "connection closed"),
-        End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
+    let attached = shared.dialer.attach(home, &handshake).await?;
+    client.write_all(&attached.frame).await?;
+    match attached.response {
+        ConnectResponse::Granted(me) => {
+            let origin = if request.session == SessionId::NONE {
+                Origin::New
+            } else {
+                Origin::Attached
+            };
+            drive(client, attached.stream, me, origin, shared).await;
+        }
+        ConnectResponse::Refused => {
+            tracing::info!(session = %request.session, "home refused the session");
+            client.shutdown().await?;
+            end_legs(&request, shared).await;
+        }
     }
     Ok(())
 }
@@ -219,27 +302,58 @@ async fn first_bytes(client: &mut TcpStream) -> io::Result<Option<[u8; PREFIX]>>
     Ok(Some(first))
 }
 
-/// Lets a home server answer a four-letter word.
-async fn answer_word(mut client: TcpStream, word: [u8; 4], shared: &Shared) -> Result<(), Turned> {
-    if FORBIDDEN.contains(&&word) {
-        let word = String::from_utf8_lossy(&word).into_owned();
-        // The words of a stock server on which it is not whitelisted.
-        client
-            .write_all(
-                format!("{word} is not executed because it is not in the whitelist.\n").as_bytes(),
-            )
-            .await?;
-        client.shutdown().await?;
-        return Ok(());
-    }
-    let relay = async {
-        let mut server = shared.dialer.connect(shared.config.home()).await?;
-        server.write_all(&word).await?;
-        // The server closes when it has answered; clients may have closed their side before.
-        copy_bidirectional(&mut client, &mut server).await?;
-        Ok(())
+/// Serves a session that home has granted until its connection ends.
+async fn drive(
+    client: TcpStream,
+    home: TcpStream,
+    me: Credentials,
+    origin: Origin,
+    shared: &Shared,
+) {
+    let id = me.session;
+    tracing::debug!(session = %id, timeout = me.timeout, ?origin, "session attached");
+    let (place, legs) = shared.registry.enter(id, me.password).await;
+    let mut session = Session::new(Arc::clone(&shared.settings), me, origin, Tick::default());
+    session.resume(legs, Tick::default());
+    let links = Links {
+        client,
+        home: (shared.config.home(), home),
+        request_limit: shared.config.limits.frame_limit,
+        dialer: shared.dialer.clone(),
+        epoch: Instant::now(),
+        mailbox: Arc::clone(&place.mailbox),
     };
-    timeout(WORD_BOUND, relay)
-        .await
-        .map_err(|_| Turned::Slow(WORD_BOUND))?
+    let watcher = Watcher::new(Arc::clone(&shared.config), id);
+    let (end, session) = Driver::new(session, links, watcher).run().await;
+    match end {
+        End::ClientGone => tracing::debug!(session = %id, "client gone"),
+        End::Closed => tracing::debug!(session = %id, "connection closed"),
+        End::TakenOver => tracing::debug!(session = %id, "taken over by a newer connection"),
+        End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
+    }
+    let legs = session.park();
+    let over = legs.is_none();
+    place.leave(legs);
+    if over {
+        forget(shared, id).await;
+    }
+}
+
+/// Home says that a session is no more: what is left of it elsewhere ends now, and its ephemerals
+/// with it.
+async fn end_legs(request: &ConnectRequest, shared: &Shared) {
+    let Some(legs) = shared.registry.refused(request.session, &request.password) else {
+        return;
+    };
+    let mut ends = JoinSet::new();
+    for leg in legs {
+        let dialer = shared.dialer.clone();
+        ends.spawn(async move { dialer.end(leg.ensemble(), leg.credentials()).await });
+    }
+    while let Some(ended) = ends.join_next().await {
+        if let Ok(Err(unreachable)) = ended {
+            tracing::warn!(session = %request.session, %unreachable, "a remote session is left to expire");
+        }
+    }
+    forget(shared, request.session).await;
 }

@@ -220,6 +220,39 @@ impl RouteMap {
         })
     }
 
+    /// The same map with other numbers for its ensembles.
+    #[must_use]
+    pub fn renumbered(mut self, place: impl Fn(EnsembleId) -> EnsembleId) -> Self {
+        self.home = place(self.home);
+        for rule in self.rules.iter_mut().chain([&mut self.system]) {
+            rule.ensemble = place(rule.ensemble);
+        }
+        self
+    }
+
+    /// The prefixes at which `next` sends paths elsewhere than this map does.
+    #[must_use]
+    pub fn moved(&self, next: &Self) -> Vec<Vec<u8>> {
+        let mut prefixes: Vec<&[u8]> = self
+            .rules
+            .iter()
+            .chain(&next.rules)
+            .map(Rule::prefix)
+            .collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let goes = |map: &Self, path: &[u8]| {
+            let rule = map.route(path);
+            (rule.ensemble, rule.to_real(path).into_owned())
+        };
+        let differs = |path: &&[u8]| goes(self, path) != goes(next, path);
+        prefixes
+            .into_iter()
+            .filter(differs)
+            .map(<[u8]>::to_vec)
+            .collect()
+    }
+
     /// Everything that is wrong with the entries, each fault naming them by index.
     #[must_use]
     pub fn faults(entries: &[Entry]) -> Vec<RouteFault> {

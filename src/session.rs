@@ -20,6 +20,7 @@
 mod answer;
 mod event;
 mod gather;
+mod ledger;
 mod leg;
 mod liveness;
 mod pipeline;
@@ -28,24 +29,28 @@ mod spread;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod translate;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use event::{ClientFault, Event, LegFault, Loss};
+pub use leg::ParkedLeg;
 pub use switch::Barrier;
 
 use crate::route::{BarrierKind, EnsembleId, RouteMap};
 use crate::wire::connect::Credentials;
 use crate::wire::frames;
 use crate::wire::opcode::OpCode;
+use crate::wire::request::close_session;
 use crate::wire::words::Role;
-use crate::wire::{SessionId, Zxid, code};
+use crate::wire::{SessionId, Zxid};
 use leg::{Leg, Legs, Owner, State};
 use pipeline::Pipeline;
 use spread::Recursive;
 use switch::{Map, Switch};
+use touched::Touched;
 
 /// Milliseconds since a moment the shell chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,13 +64,53 @@ impl Tick {
     }
 }
 
+/// What a client sees of an ensemble that cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnUnreachable {
+    /// Requests there fail with CONNECTIONLOSS; the client stays connected.
+    #[default]
+    Fail,
+    /// Its connection drops: the only sign of trouble some clients understand.
+    Disconnect,
+}
+
+/// What becomes of a client whose session on a remote ensemble has expired with its ephemerals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnExpiry {
+    /// Its whole session expires, so that it learns of the loss as clients do.
+    #[default]
+    Expire,
+    /// It goes on without those ephemerals.
+    Keep,
+}
+
+/// How an ensemble is treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// What goes in front of the first read after a switch to it.
+    pub barrier: BarrierKind,
+    /// What its absence means.
+    pub on_unreachable: OnUnreachable,
+    /// What the end of a session there means.
+    pub on_expiry: OnExpiry,
+}
+
+impl From<BarrierKind> for Policy {
+    fn from(barrier: BarrierKind) -> Self {
+        Self {
+            barrier,
+            ..Self::default()
+        }
+    }
+}
+
 /// What all sessions of a configuration share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// Where paths go.
     routes: RouteMap,
-    /// The barrier of each ensemble, by [`EnsembleId::index`].
-    barriers: Vec<BarrierKind>,
+    /// By [`EnsembleId::index`].
+    policies: Vec<Policy>,
     /// Whether paths of an ensemble have other names there, by [`EnsembleId::index`].
     rooted: Vec<bool>,
     /// Largest payload of a request, bytes.
@@ -79,13 +124,17 @@ pub struct Settings {
     pub request_timeout: Option<u64>,
     /// Whether clients see the real servers in `/zookeeper/config`.
     pub expose_config: bool,
+    /// How long a remote leg that holds nothing is kept, milliseconds.
+    pub idle_leg_timeout: u64,
+    /// Bytes of watches and ephemerals remembered per remote leg.
+    pub ledger_limit: usize,
 }
 
 impl Settings {
-    /// Settings for these routes, with ZooKeeper's frame limit. `barriers` holds one per ensemble.
+    /// Settings for these routes, with ZooKeeper's frame limit. `policies` holds one per ensemble.
     #[must_use]
-    pub fn new(routes: RouteMap, barriers: Vec<BarrierKind>) -> Self {
-        let mut rooted = vec![false; barriers.len()];
+    pub fn new(routes: RouteMap, policies: Vec<Policy>) -> Self {
+        let mut rooted = vec![false; policies.len()];
         for rule in routes.rules().iter().filter(|rule| !rule.is_identity()) {
             if let Some(rooted) = rooted.get_mut(rule.ensemble().index()) {
                 *rooted = true;
@@ -93,13 +142,15 @@ impl Settings {
         }
         Self {
             routes,
-            barriers,
+            policies,
             rooted,
             frame_limit: frames::DEFAULT_LIMIT,
             look_ahead: 1 << 20,
             outstanding: 1_000,
             request_timeout: None,
             expose_config: false,
+            idle_leg_timeout: 600_000,
+            ledger_limit: 8 << 20,
         }
     }
 
@@ -113,8 +164,8 @@ impl Settings {
         self.rooted.get(ensemble.index()).copied().unwrap_or(false)
     }
 
-    fn barrier(&self, ensemble: EnsembleId) -> BarrierKind {
-        self.barriers
+    fn policy(&self, ensemble: EnsembleId) -> Policy {
+        self.policies
             .get(ensemble.index())
             .copied()
             .unwrap_or_default()
@@ -147,6 +198,8 @@ pub enum Output {
     LearnRole(EnsembleId),
     /// Close the leg's connection, or give up dialling it.
     HangUp(EnsembleId),
+    /// The leg's session is over: it need not be remembered any longer.
+    Forget(EnsembleId),
     /// Write what is to be written to the client, then close everything. Nothing follows.
     CloseClient,
     /// Log or count this.
@@ -157,12 +210,27 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Open,
+    /// The sidecar stops: what is outstanding is answered, nothing more is taken.
+    Stopping,
     /// The client asked to end the session.
     Closing {
         since: Tick,
     },
+    /// The session is being ended because a part of it has expired.
+    Expiring {
+        since: Tick,
+    },
     /// Nothing more is read from the client, nor sent to it.
     Ended,
+}
+
+/// What ends when the client's connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum End {
+    /// No more than that: the session goes on, and its remote ones with it.
+    OfConnection,
+    /// The session itself.
+    OfSession,
 }
 
 /// One connection of a client, and the upstream sessions that serve it.
@@ -172,10 +240,12 @@ pub struct Session {
     /// The client's session: home's.
     me: Credentials,
     phase: Phase,
+    end: End,
     switch: Switch,
     pipeline: Pipeline,
     legs: Legs,
     recursive: Recursive,
+    touched: Touched,
     /// The client's credentials, in order: payloads of its auth packets.
     auths: Vec<Vec<u8>>,
     /// The largest zxid of home's that was written to the client.
@@ -201,19 +271,21 @@ impl Session {
     #[must_use]
     pub fn new(settings: Arc<Settings>, me: Credentials, origin: Origin, now: Tick) -> Self {
         let home = settings.routes.home();
-        let map = if settings.routes.is_single() {
-            Map::Single
-        } else {
-            Map::Composed
-        };
+        let map = Map::of(&settings.routes);
         Self {
             switch: Switch::new(home, origin, map),
-            legs: Legs::new(home, Leg::live(me.clone(), now)),
+            legs: Legs::new(
+                home,
+                Leg::live(me.clone(), now),
+                u64::from_ne_bytes(me.session.0.to_ne_bytes()),
+            ),
             settings,
             me,
             phase: Phase::Open,
+            end: End::OfConnection,
             pipeline: Pipeline::default(),
             recursive: Recursive::default(),
+            touched: Touched::default(),
             auths: Vec::new(),
             shown: Zxid::NONE,
             heard: now,
@@ -243,44 +315,107 @@ impl Session {
             && self.pipeline.owed() < self.settings.outstanding
     }
 
+    /// Goes on with the remote sessions of the client's earlier connection: they are attached again
+    /// at once, or they would expire.
+    pub fn resume(&mut self, legs: Vec<ParkedLeg>, now: Tick) {
+        for leg in legs {
+            let ensemble = leg.ensemble;
+            self.legs.adopt(leg);
+            self.dial(ensemble, now);
+        }
+    }
+
+    /// The client's connection is gone: the remote sessions for its next one, or `None` where the
+    /// session itself is over.
+    #[must_use]
+    pub fn park(self) -> Option<Vec<ParkedLeg>> {
+        match self.end {
+            End::OfSession => None,
+            End::OfConnection => Some(self.legs.into_parked()),
+        }
+    }
+
+    /// Takes no more requests, and ends the connection once what is outstanding has been answered.
+    pub fn stop(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Stopping;
+            self.check_stopped();
+        }
+    }
+
+    /// Goes over to other settings, in which ids of ensembles mean what they did. A client that has
+    /// used a path which goes elsewhere now is disconnected, once it has its answers: what it
+    /// watches and owns there has not moved along.
+    pub fn reload(&mut self, settings: Arc<Settings>) {
+        let moved = self.settings.routes.moved(&settings.routes);
+        let concerned =
+            |prefix: &Vec<u8>| self.touched.any_below(prefix) || self.recursive.cover(prefix);
+        if self.settings.home() != settings.home() || moved.iter().any(concerned) {
+            self.happened(Event::Moved);
+            self.stop();
+            return;
+        }
+        self.switch.reload(Map::of(&settings.routes));
+        self.settings = settings;
+    }
+
+    fn check_stopped(&mut self) {
+        if self.phase == Phase::Stopping && self.pipeline.owed() == 0 {
+            self.end();
+        }
+    }
+
+    /// Whether requests and replies still flow.
+    const fn serves(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Stopping)
+    }
+
     /// A server granted the session that was dialled for.
     pub fn leg_up(&mut self, ensemble: EnsembleId, credentials: Credentials, now: Tick) {
-        if self.phase != Phase::Open {
+        if !self.serves() {
             self.outputs.push_back(Output::HangUp(ensemble));
             return;
         }
-        let event = Event::LegUp {
+        self.happened(Event::LegUp {
             ensemble,
             session: credentials.session,
             timeout: credentials.timeout,
-        };
-        self.outputs.push_back(Output::Happened(event));
+        });
         self.legs.get(ensemble).up(credentials, now);
         for index in 0..self.auths.len() {
             self.add_auth(ensemble, index, now);
         }
+        self.rearm(ensemble, now);
         self.send_held(now);
     }
 
-    /// The session a leg wanted to resume has expired. Its ephemerals are gone, which the client
-    /// can only learn by losing its connection.
-    pub fn leg_refused(&mut self, ensemble: EnsembleId) {
-        self.legs.get(ensemble).state = State::Idle { resume: None };
-        self.happened(Event::LegLost {
-            ensemble,
-            reason: Loss::Expired,
-        });
-        self.end();
+    /// The session a leg wanted to resume has expired, and its ephemerals are gone. A client that
+    /// owned some has to learn of it, and there is one way only: its own session ends as well.
+    pub fn leg_refused(&mut self, ensemble: EnsembleId, now: Tick) {
+        let leg = self.legs.get(ensemble);
+        let owned = leg.ledger.owns_ephemerals();
+        leg.expired();
+        self.happened(Event::LegExpired { ensemble, owned });
+        self.outputs.push_back(Output::Forget(ensemble));
+        if owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire {
+            self.expire(now);
+        } else {
+            self.dial(ensemble, now);
+        }
     }
 
     /// No server of an ensemble could be reached: the requests waiting for it are answered
     /// CONNECTIONLOSS, it is dialled again after a while.
     pub fn leg_unreachable(&mut self, ensemble: EnsembleId, now: Tick) {
+        let known = self.legs.get(ensemble).is_down();
         self.legs.get(ensemble).unreachable(now);
         self.happened(Event::LegUnreachable { ensemble });
-        self.fail_held(ensemble);
-        self.release(now);
-        self.send_held(now);
+        if known {
+            // What has come since then fails paced.
+            self.check_held(now);
+        } else {
+            self.fail_held(ensemble, now);
+        }
     }
 
     /// What the server of a leg's present connection is.
@@ -294,27 +429,30 @@ impl Session {
         if self.phase == Phase::Ended {
             return;
         }
+        if matches!(self.legs.get(ensemble).state, State::Retiring(_)) {
+            self.retired(ensemble, now);
+            return;
+        }
         self.happened(Event::LegLost { ensemble, reason });
         let leg = self.legs.get(ensemble);
         let in_flight = leg.lost(now);
-        let watched = leg.watched;
+        let complete = leg.ledger.is_complete();
         self.switch.lost(ensemble);
         if ensemble == self.settings.home() {
             // Servers close right after they have answered a closeSession.
-            if !matches!(self.phase, Phase::Closing { .. })
-                || self.pipeline.next_ready() != Some(OpCode::CloseSession)
-            {
+            let closes = matches!(self.phase, Phase::Closing { .. });
+            if !closes || self.pipeline.next_ready() != Some(OpCode::CloseSession) {
                 self.end();
             }
             return;
         }
         for lost in in_flight {
             if let Owner::Client { seq, part, .. } = lost.owner {
-                self.fail(seq, part, code::CONNECTION_LOSS);
+                self.fail(seq, part);
             }
         }
-        if watched && self.phase == Phase::Open {
-            // The watches went with the connection. The client arms them again when it reconnects.
+        if !complete && self.serves() {
+            // Watches went with the connection that nobody remembers. The client does.
             self.end();
         }
         self.release(now);
@@ -324,6 +462,21 @@ impl Session {
 
     fn happened(&mut self, event: Event) {
         self.outputs.push_back(Output::Happened(event));
+    }
+
+    /// Ends the whole session, at home and elsewhere; home tells the client so when it comes back.
+    fn expire(&mut self, now: Tick) {
+        if !self.serves() {
+            return;
+        }
+        self.phase = Phase::Expiring { since: now };
+        self.end = End::OfSession;
+        self.close_legs(now);
+        let home = &mut self.legs.home;
+        let xid = home.own_xid();
+        home.push(xid, Owner::Close, now);
+        self.outputs
+            .push_back(Output::ToLeg(self.settings.home(), close_session(xid)));
     }
 
     /// Ends the client's connection. Its session lives on at home until it times out there.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::dial::Unreachable;
+use crate::dial::LegError;
 use crate::route::EnsembleId;
 use crate::session::{Event, Loss};
 use crate::wire::SessionId;
@@ -51,6 +51,23 @@ impl Watcher {
             Event::LegUnreachable { ensemble } => {
                 tracing::debug!(%session, ensemble = self.name(*ensemble), "leg is unreachable");
             }
+            Event::LegExpired { ensemble, owned } => {
+                let ensemble = self.name(*ensemble);
+                if *owned {
+                    tracing::warn!(%session, ensemble, "leg's session has expired, and its ephemerals with it");
+                } else {
+                    tracing::info!(%session, ensemble, "leg's session has expired; it owned nothing");
+                }
+            }
+            Event::LegRetired { ensemble } => {
+                tracing::debug!(%session, ensemble = self.name(*ensemble), "idle leg closed");
+            }
+            Event::Rearmed { ensemble, frames } => {
+                tracing::info!(%session, ensemble = self.name(*ensemble), frames, "watches armed again");
+            }
+            Event::Moved => {
+                tracing::info!(%session, "a path this client uses has moved: disconnecting it")
+            }
             Event::AuthRefused { ensemble, err } => {
                 tracing::warn!(%session, ensemble = self.name(*ensemble), err, "credentials refused");
             }
@@ -70,15 +87,27 @@ impl Watcher {
             }
             Loss::Closed => tracing::info!(%session, ensemble, "leg lost: connection closed"),
             Loss::TimedOut => tracing::warn!(%session, ensemble, "leg lost: no answer in time"),
-            Loss::Expired => {
-                tracing::warn!(%session, ensemble, "leg lost: its session has expired")
-            }
             Loss::Broken(fault) => tracing::warn!(%session, ensemble, %fault, "leg lost"),
         }
     }
 
-    /// Logs which servers were tried in vain.
-    pub(crate) fn unreachable(&self, unreachable: &Unreachable) {
-        tracing::warn!(session = %self.session, %unreachable, "cannot open leg");
+    /// Logs why a leg could not be opened. What is known already is not repeated.
+    pub(crate) fn cannot_open(&self, error: &LegError) {
+        match error {
+            LegError::Unreachable(unreachable) if unreachable.tried.is_empty() => {
+                tracing::debug!(session = %self.session, %error, "cannot open leg");
+            }
+            LegError::Unreachable(_) => {
+                tracing::warn!(session = %self.session, %error, "cannot open leg")
+            }
+            LegError::Unrecorded { .. } => {
+                tracing::error!(session = %self.session, %error, "cannot open leg")
+            }
+        }
+    }
+
+    /// Speaks of the ensembles of another configuration from here on.
+    pub(crate) fn reload(&mut self, config: Arc<Config>) {
+        self.config = config;
     }
 }

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use zoonet::route::{BarrierKind, EnsembleId, RouteMap};
-use zoonet::session::{Origin, Output, Session, Settings, Tick, Verdict};
+use zoonet::route::{EnsembleId, RouteMap};
+use zoonet::session::{Origin, Output, Policy, Session, Settings, Tick, Verdict};
 use zoonet::wire::SessionId;
 use zoonet::wire::connect::Credentials;
 use zoonet::wire::frames::PREFIX;
@@ -163,8 +163,8 @@ fn session(case: &Case) -> anyhow::Result<Session> {
     if case.map > 1 {
         routes.push((b"/other".to_vec(), OTHER, None));
     }
-    let barriers = vec![BarrierKind::Sync; usize::from(case.map)];
-    let settings = Arc::new(Settings::new(RouteMap::new(HOME, routes)?, barriers));
+    let policies = vec![Policy::default(); usize::from(case.map)];
+    let settings = Arc::new(Settings::new(RouteMap::new(HOME, routes)?, policies));
     Ok(Session::new(settings, granted(1), Origin::New, Tick(0)))
 }
 

@@ -9,6 +9,7 @@ use serde_yaml::{Location, Spanned};
 use super::raw::{Pairs, RawConfig, RawEnsemble, RawTarget, Text};
 use super::{Complaint, Config, Ensemble, Limits, LogFormat, Mistake, Server, scalar};
 use crate::route::{BarrierKind, EnsembleId, Entry, RouteFault, RouteMap};
+use crate::session::{OnExpiry, OnUnreachable, Policy};
 
 const MOST_ENSEMBLES: usize = 1000;
 
@@ -69,6 +70,16 @@ impl Checker {
                 scalar::duration,
             ),
             request_timeout: self.optional(raw.request_timeout.as_ref(), scalar::duration),
+            idle_leg_timeout: self.or(
+                raw.idle_leg_timeout.as_ref(),
+                Duration::from_secs(600),
+                scalar::duration,
+            ),
+            grace_period: self.or(
+                raw.grace_period.as_ref(),
+                Duration::from_secs(5),
+                scalar::duration,
+            ),
             expose_config: self.or(raw.expose_config.as_ref(), false, scalar::boolean),
             log: self
                 .optional(raw.log.as_ref(), scalar::log)
@@ -152,11 +163,23 @@ impl Checker {
             name: key.value.clone(),
             servers,
             prefer: self.servers(&key.value, prefer.unwrap_or_default()),
-            barrier: self.or(
-                raw.barrier.as_ref(),
-                BarrierKind::default(),
-                scalar::barrier,
-            ),
+            policy: Policy {
+                barrier: self.or(
+                    raw.barrier.as_ref(),
+                    BarrierKind::default(),
+                    scalar::barrier,
+                ),
+                on_unreachable: self.or(
+                    raw.on_unreachable.as_ref(),
+                    OnUnreachable::default(),
+                    scalar::on_unreachable,
+                ),
+                on_expiry: self.or(
+                    raw.on_expiry.as_ref(),
+                    OnExpiry::default(),
+                    scalar::on_expiry,
+                ),
+            },
         }
     }
 

@@ -45,6 +45,10 @@ pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
     pub(super) request_timeout: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) idle_leg_timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) grace_period: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) log: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) log_format: Option<Text>,
@@ -59,6 +63,10 @@ pub(super) struct RawEnsemble {
     pub(super) prefer: Option<Spanned<Vec<Text>>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) barrier: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) on_unreachable: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) on_expiry: Option<Text>,
     /// Known, so that it can be refused by name.
     #[serde(default, deserialize_with = "given")]
     pub(super) tls: Option<Spanned<IgnoredAny>>,

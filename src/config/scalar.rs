@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Complaint, LogFormat, Server};
 use crate::route::BarrierKind;
+use crate::session::{OnExpiry, OnUnreachable};
 
 const OUTSTANDING: &str = "1 to 1000000";
 const KIB: usize = 1 << 10;
@@ -108,14 +109,34 @@ pub(super) fn barrier(found: &str) -> Result<BarrierKind, Complaint> {
     })
 }
 
+pub(super) fn on_unreachable(found: &str) -> Result<OnUnreachable, Complaint> {
+    match found {
+        "fail" => Ok(OnUnreachable::Fail),
+        "disconnect" => Ok(OnUnreachable::Disconnect),
+        _ => Err(word(found, ["fail", "disconnect"])),
+    }
+}
+
+pub(super) fn on_expiry(found: &str) -> Result<OnExpiry, Complaint> {
+    match found {
+        "expire" => Ok(OnExpiry::Expire),
+        "keep" => Ok(OnExpiry::Keep),
+        _ => Err(word(found, ["expire", "keep"])),
+    }
+}
+
+fn word(found: &str, allowed: [&str; 2]) -> Complaint {
+    Complaint::Word {
+        found: found.to_owned(),
+        allowed: allowed.map(str::to_owned).to_vec(),
+    }
+}
+
 pub(super) fn log_format(found: &str) -> Result<LogFormat, Complaint> {
     match found {
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
-        _ => Err(Complaint::Word {
-            found: found.to_owned(),
-            allowed: vec!["human".to_owned(), "json".to_owned()],
-        }),
+        _ => Err(word(found, ["human", "json"])),
     }
 }
 

@@ -179,7 +179,10 @@ fn ensembles_are_sorted_by_name() {
     let config = Config::parse("test", text).unwrap();
     let names: Vec<&str> = config.ensembles.iter().map(|e| e.name.as_str()).collect();
     assert_eq!(names, ["1", "b", "c"]);
-    assert_eq!(config.ensemble(config.home()).barrier, BarrierKind::Quorum);
+    assert_eq!(
+        config.ensemble(config.home()).policy.barrier,
+        crate::route::BarrierKind::Quorum
+    );
     assert_eq!(config.routes.route(b"/").ensemble(), EnsembleId::new(0));
     assert_eq!(config.routes.route(b"/x").ensemble(), config.home());
 }

@@ -10,8 +10,8 @@ use crate::route::EnsembleId;
 use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
 use crate::wire::opcode::{Access, OpCode, Target};
-use crate::wire::reply::{self, ReplyHeader};
-use crate::wire::{WireFault, Xid, code};
+use crate::wire::reply::{self, ReplyHeader, WatchEvent};
+use crate::wire::{WireFault, Xid, Zxid, code};
 
 /// How long an end of the session waits for remote ensembles, milliseconds (contract 3.9).
 pub(super) const CLOSE_BOUND: u64 = 1_000;
@@ -46,6 +46,10 @@ impl Session {
             return Ok(self.event(ensemble, payload, &header, now)?);
         }
         let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
+        if let Some(note) = &answered.note {
+            leg.ledger
+                .answered(note, &header, payload, self.settings.ledger_limit);
+        }
         match answered.owner {
             Owner::Client { seq, part, op } => {
                 let stamp = if is_home { Stamp::Own } else { Stamp::Home };
@@ -65,7 +69,7 @@ impl Session {
                 self.written = now;
                 Ok(Verdict::ToClient)
             }
-            Owner::Ping | Owner::Barrier | Owner::Auth(_) | Owner::Close => {
+            Owner::Ping | Owner::Barrier | Owner::Auth(_) | Owner::Rearm | Owner::Close => {
                 self.swallow(ensemble, answered.owner, &header, now);
                 Ok(Verdict::Taken)
             }
@@ -96,6 +100,21 @@ impl Session {
                     });
                 }
             }
+            Owner::Rearm => {
+                if header.err != code::OK {
+                    // The client would believe in watches that are not there.
+                    self.end();
+                }
+            }
+            Owner::Close if matches!(self.phase, Phase::Expiring { .. }) => {
+                if ensemble == self.settings.home() {
+                    self.end();
+                }
+            }
+            Owner::Close if self.serves() => {
+                self.outputs.push_back(Output::HangUp(ensemble));
+                self.retired(ensemble, now);
+            }
             Owner::Close => self.release(now),
         }
     }
@@ -108,6 +127,10 @@ impl Session {
         header: &ReplyHeader,
         now: Tick,
     ) -> Result<Verdict, WireFault> {
+        if ensemble != self.settings.home() {
+            let event = WatchEvent::parse(payload)?;
+            self.legs.get(ensemble).ledger.fired(event.kind, event.path);
+        }
         let rooted = self.settings.is_rooted(ensemble);
         let names = Names {
             routes: &self.settings.routes,
@@ -184,7 +207,7 @@ impl Session {
         let verdict = match self.switch.answered(ensemble, op.shape().access, &header) {
             Trust::Withhold => {
                 self.happened(Event::ReadWithheld { ensemble });
-                self.fail(seq, part, code::CONNECTION_LOSS);
+                self.fail(seq, part);
                 self.release(now);
                 Verdict::Taken
             }
@@ -206,11 +229,11 @@ impl Session {
     }
 
     fn passes(&mut self, seq: u32, op: OpCode) -> bool {
-        op != OpCode::CloseSession && self.pipeline.passes(seq)
+        self.phase == Phase::Open && op != OpCode::CloseSession && self.pipeline.passes(seq)
     }
 
-    /// Answers a request, or a part of one, in the place of its ensemble.
-    pub(super) fn fail(&mut self, seq: u32, part: u16, err: i32) {
+    /// Answers CONNECTIONLOSS to a request, or a part of one, whose outcome is not known.
+    pub(super) fn fail(&mut self, seq: u32, part: u16) {
         let Some(Owed {
             xid,
             op,
@@ -220,7 +243,21 @@ impl Session {
         else {
             return;
         };
-        let frame = spread::failure(*xid, *op, *operations, err);
+        let frame = spread::failure(*xid, *op, *operations, code::CONNECTION_LOSS);
+        self.settle(
+            seq,
+            part,
+            frame.get(PREFIX..).unwrap_or_default(),
+            Stamp::Home,
+        );
+    }
+
+    /// Answers a request, or a part of one, without a body.
+    pub(super) fn accept(&mut self, seq: u32, part: u16) {
+        let Some(Owed { xid, .. }) = self.pipeline.get_mut(seq) else {
+            return;
+        };
+        let frame = reply::header_only(*xid, Zxid::NONE, code::OK);
         self.settle(
             seq,
             part,
@@ -279,6 +316,7 @@ impl Session {
                 self.end();
             }
         }
+        self.check_stopped();
     }
 
     /// Writes the zxid the client may see, or takes note of it where it is home's own.

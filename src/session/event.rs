@@ -55,6 +55,25 @@ pub enum Event {
         /// Where.
         ensemble: EnsembleId,
     },
+    /// The session of a leg has expired.
+    LegExpired {
+        /// Where.
+        ensemble: EnsembleId,
+        /// Whether it may have owned ephemerals.
+        owned: bool,
+    },
+    /// A leg that held nothing was ended after a while without use.
+    LegRetired {
+        /// Where.
+        ensemble: EnsembleId,
+    },
+    /// Watches are armed again on a new connection.
+    Rearmed {
+        /// Where.
+        ensemble: EnsembleId,
+        /// In how many setWatches.
+        frames: usize,
+    },
     /// A remote ensemble refused the client's credentials; the leg goes on without them.
     AuthRefused {
         /// Where.
@@ -62,6 +81,8 @@ pub enum Event {
         /// The error of the reply.
         err: i32,
     },
+    /// A path this client has used goes elsewhere now: its connection ends.
+    Moved,
     /// A request was answered by zoonet itself.
     Refused {
         /// The operation.
@@ -78,8 +99,6 @@ pub enum Loss {
     Closed,
     /// A request or a ping on it was not answered in time.
     TimedOut,
-    /// The session itself has expired.
-    Expired,
     /// Its server sent what the protocol does not allow.
     Broken(LegFault),
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Tick;
+use super::ledger::{self, Armed, Ledger, Note, Owned};
 use crate::route::EnsembleId;
 use crate::wire::connect::{ConnectRequest, Credentials};
 use crate::wire::opcode::{Access, OpCode};
@@ -39,6 +40,8 @@ pub(super) enum Owner {
     Barrier,
     /// The client's credentials, added on a remote leg: this one of them.
     Auth(usize),
+    /// Our setWatches for watches the connection does not know of.
+    Rearm,
     /// Our end of the session.
     Close,
 }
@@ -49,18 +52,20 @@ impl Owner {
         match self {
             Self::Client { op, .. } => !matches!(op.shape().access, Access::Control),
             Self::Barrier => true,
-            Self::ClientPing | Self::Ping | Self::Auth(_) | Self::Close => false,
+            Self::ClientPing | Self::Ping | Self::Auth(_) | Self::Rearm | Self::Close => false,
         }
     }
 }
 
 /// A request on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct InFlight {
     /// The number its reply will carry.
     pub(super) xid: Xid,
     pub(super) owner: Owner,
     pub(super) sent: Tick,
+    /// What its success does to the leg's ledger.
+    pub(super) note: Option<Box<Note>>,
 }
 
 /// How far the leg's connection is.
@@ -72,6 +77,8 @@ pub(super) enum State {
     Dialing { resume: Option<Credentials> },
     /// Requests may go out.
     Live(Credentials),
+    /// Its session is being ended because nobody needs it.
+    Retiring(Credentials),
 }
 
 /// One upstream session of a client session.
@@ -90,19 +97,30 @@ pub(super) struct Leg {
     next_xid: i32,
     /// Credentials this ensemble refuses, by their place in the session's list.
     pub(super) refused_auths: BTreeSet<usize>,
-    /// Whether a watch may be armed on this connection.
-    pub(super) watched: bool,
+    /// What the session holds; home's leg has nothing in it.
+    pub(super) ledger: Ledger,
+    /// The watches an earlier connection of the client had here.
+    pub(super) before: Armed,
+    /// When the client last asked for something here.
+    pub(super) used: Tick,
     failures: u32,
+    /// Whether the last attempt to reach its ensemble failed.
+    out_of_reach: bool,
+    /// Feeds the jitter of the waits between attempts.
+    chance: u64,
     /// Not to be dialled before this.
     pub(super) not_before: Tick,
-    /// Since when requests have waited in vain for a connection.
-    down: Option<Tick>,
+    /// Since when there has been no connection that was wanted.
+    awaited: Option<Tick>,
 }
 
 impl Leg {
     /// A leg nothing was opened for.
-    pub(super) fn idle() -> Self {
-        Self::in_state(State::Idle { resume: None }, Tick::default())
+    pub(super) fn idle(chance: u64) -> Self {
+        Self {
+            chance,
+            ..Self::in_state(State::Idle { resume: None }, Tick::default())
+        }
     }
 
     /// A leg whose session was just granted.
@@ -121,10 +139,14 @@ impl Leg {
             heard: now,
             next_xid: FIRST_OWN_XID,
             refused_auths: BTreeSet::new(),
-            watched: false,
+            ledger: Ledger::default(),
+            before: Armed::default(),
+            used: now,
             failures: 0,
+            out_of_reach: false,
+            chance: 0,
             not_before: Tick::default(),
-            down: None,
+            awaited: None,
         }
     }
 
@@ -148,17 +170,31 @@ impl Leg {
             | State::Dialing {
                 resume: Some(credentials),
             } => Some(credentials),
-            State::Idle { resume: None } | State::Dialing { resume: None } => None,
+            State::Idle { resume: None } | State::Dialing { resume: None } | State::Retiring(_) => {
+                None
+            }
         }
     }
 
     /// Notes a request that goes out now.
     pub(super) fn push(&mut self, xid: Xid, owner: Owner, now: Tick) {
+        self.push_noted(xid, owner, None, now);
+    }
+
+    /// Notes a request that goes out now and changes what the session holds.
+    pub(super) fn push_noted(
+        &mut self,
+        xid: Xid,
+        owner: Owner,
+        note: Option<Box<Note>>,
+        now: Tick,
+    ) {
         self.holding += u32::from(owner.holds_drain());
         self.in_flight.push_back(InFlight {
             xid,
             owner,
             sent: now,
+            note,
         });
         self.sent = now;
     }
@@ -196,6 +232,17 @@ impl Leg {
         }
     }
 
+    /// The frames that arm again what this connection does not know of; they go out now.
+    pub(super) fn rearm(&mut self, now: Tick) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        for again in self.ledger.rearm() {
+            let xid = self.own_xid();
+            self.push_noted(xid, Owner::Rearm, Some(Box::new(again.note)), now);
+            frames.push(ledger::frame(xid, again.since, &again.lists));
+        }
+        frames
+    }
+
     /// When the oldest request that has to be answered in time was sent.
     pub(super) fn oldest(&self) -> Option<Tick> {
         self.in_flight.front().map(|waiting| waiting.sent)
@@ -208,6 +255,35 @@ impl Leg {
             .any(|waiting| waiting.owner == Owner::ClientPing)
     }
 
+    /// Whether requests to it fail quickly because it was out of reach a moment ago.
+    pub(super) const fn is_down(&self) -> bool {
+        self.out_of_reach && !self.is_live()
+    }
+
+    /// Whether anything but a connection would be lost with the session.
+    pub(super) fn holds_anything(&self) -> bool {
+        self.ledger.watches() || self.ledger.owns_ephemerals() || !self.in_flight.is_empty()
+    }
+
+    /// The session is gone and with it what it owned; a new one may take its place.
+    pub(super) fn expired(&mut self) {
+        self.ledger.expired();
+        self.state = State::Idle { resume: None };
+    }
+
+    /// What a later connection of the client can go on with, if there is a session.
+    pub(super) fn into_parked(self, ensemble: EnsembleId) -> Option<ParkedLeg> {
+        let credentials = self.session().cloned()?;
+        let (armed, owned) = self.ledger.into_parts();
+        Some(ParkedLeg {
+            ensemble,
+            credentials,
+            zxid: self.zxid,
+            armed,
+            owned,
+        })
+    }
+
     /// Whether an end of the session is on its way.
     pub(super) fn closes(&self) -> bool {
         self.in_flight
@@ -218,10 +294,10 @@ impl Leg {
     /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
     /// zxid, because a server that is behind it must refuse (T8, T11).
     pub(super) fn dial(&mut self, timeout: u32, now: Tick) -> Vec<u8> {
-        self.down.get_or_insert(now);
+        self.awaited.get_or_insert(now);
         let resume = self.session().cloned();
         let request = ConnectRequest {
-            last_zxid_seen: resume.as_ref().map_or(Zxid::NONE, |_| self.zxid),
+            last_zxid_seen: self.zxid,
             timeout: i32::try_from(timeout).unwrap_or(i32::MAX),
             session: resume
                 .as_ref()
@@ -239,31 +315,45 @@ impl Leg {
     /// The session was granted.
     pub(super) fn up(&mut self, credentials: Credentials, now: Tick) {
         self.state = State::Live(credentials);
-        self.down = None;
-        self.watched = false;
+        self.out_of_reach = false;
+        self.awaited = None;
+        self.used = now;
         self.sent = now;
         self.heard = now;
     }
 
     /// No server could be reached: not again before a while that grows.
     pub(super) fn unreachable(&mut self, now: Tick) {
+        self.out_of_reach = true;
+        self.back_off(now);
+        self.state = State::Idle {
+            resume: self.session().cloned(),
+        };
+    }
+
+    /// Doubles the wait up to a bound and takes a random half of it off, so that many sessions do
+    /// not come back at once.
+    fn back_off(&mut self, now: Tick) {
         let wait = FIRST_BACKOFF
             .saturating_mul(1 << self.failures.min(6))
             .min(LONGEST_BACKOFF);
         self.failures = self.failures.saturating_add(1);
-        self.not_before = now.after(wait);
-        self.state = State::Idle {
-            resume: self.session().cloned(),
-        };
+        // The generator of Knuth's MMIX.
+        self.chance = self
+            .chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.not_before = now.after(wait - (self.chance >> 33) % (wait / 2));
     }
 
     /// Since when a request that was admitted then has waited for a connection, if it does.
     pub(super) fn awaited_since(&self, admitted: Tick) -> Option<Tick> {
         match self.state {
             State::Live(_) => None,
-            State::Idle { .. } | State::Dialing { .. } => {
-                Some(self.down.map_or(admitted, |down| down.max(admitted)))
-            }
+            State::Idle { .. } | State::Dialing { .. } | State::Retiring(_) => Some(
+                self.awaited
+                    .map_or(admitted, |awaited| awaited.max(admitted)),
+            ),
         }
     }
 
@@ -279,13 +369,58 @@ impl Leg {
     pub(super) fn lost(&mut self, now: Tick) -> VecDeque<InFlight> {
         let resume = self.session().cloned();
         if self.failures > 0 {
-            self.unreachable(now);
+            self.back_off(now);
         }
         self.failures = self.failures.max(1);
         self.state = State::Idle { resume };
         self.role = None;
         self.holding = 0;
+        self.ledger.disconnected(self.zxid);
+        for note in self
+            .in_flight
+            .iter()
+            .filter_map(|lost| lost.note.as_deref())
+        {
+            self.ledger.lost(note);
+        }
         std::mem::take(&mut self.in_flight)
+    }
+}
+
+/// A remote session without a connection, kept for the client's next one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParkedLeg {
+    pub(super) ensemble: EnsembleId,
+    pub(super) credentials: Credentials,
+    pub(super) zxid: Zxid,
+    pub(super) armed: Armed,
+    pub(super) owned: Owned,
+}
+
+impl ParkedLeg {
+    /// A leg of which only the session is known, as after a restart of the sidecar: it may own
+    /// ephemerals.
+    #[must_use]
+    pub fn restored(ensemble: EnsembleId, credentials: Credentials) -> Self {
+        Self {
+            ensemble,
+            credentials,
+            zxid: Zxid::NONE,
+            armed: Armed::default(),
+            owned: Owned::unknown(),
+        }
+    }
+
+    /// The ensemble it is on.
+    #[must_use]
+    pub const fn ensemble(&self) -> EnsembleId {
+        self.ensemble
+    }
+
+    /// Its session.
+    #[must_use]
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 }
 
@@ -295,14 +430,17 @@ pub(super) struct Legs {
     home_is: EnsembleId,
     pub(super) home: Leg,
     remotes: BTreeMap<EnsembleId, Leg>,
+    chance: u64,
 }
 
 impl Legs {
-    pub(super) const fn new(home_is: EnsembleId, home: Leg) -> Self {
+    /// `chance` seeds what has to be random.
+    pub(super) const fn new(home_is: EnsembleId, home: Leg, chance: u64) -> Self {
         Self {
             home_is,
             home,
             remotes: BTreeMap::new(),
+            chance,
         }
     }
 
@@ -317,7 +455,38 @@ impl Legs {
     /// Apart from [`Self::get`], so that the way home is short enough to be inlined.
     #[inline(never)]
     fn remote(&mut self, ensemble: EnsembleId) -> &mut Leg {
-        self.remotes.entry(ensemble).or_insert_with(Leg::idle)
+        let chance = self
+            .chance
+            .wrapping_add(u64::try_from(ensemble.index()).unwrap_or_default());
+        self.remotes
+            .entry(ensemble)
+            .or_insert_with(|| Leg::idle(chance))
+    }
+
+    /// Takes over a leg of the client's earlier connection.
+    pub(super) fn adopt(&mut self, parked: ParkedLeg) {
+        let ParkedLeg {
+            ensemble,
+            credentials,
+            zxid,
+            armed,
+            owned,
+        } = parked;
+        let leg = self.get(ensemble);
+        leg.state = State::Idle {
+            resume: Some(credentials),
+        };
+        leg.zxid = zxid;
+        leg.ledger = Ledger::inherited(owned);
+        leg.before = armed;
+    }
+
+    /// The remote sessions, without their connections.
+    pub(super) fn into_parked(self) -> Vec<ParkedLeg> {
+        self.remotes
+            .into_iter()
+            .filter_map(|(ensemble, leg)| leg.into_parked(ensemble))
+            .collect()
     }
 
     /// The leg of an ensemble, if there is one.
@@ -420,13 +589,21 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_to_a_bound() {
-        let mut leg = Leg::idle();
-        let mut waits = Vec::new();
-        for _ in 0..8 {
-            leg.unreachable(Tick(0));
-            waits.push(leg.not_before.0);
+    fn waits_grow_to_a_bound_and_differ() {
+        let waits = |chance| {
+            let mut leg = Leg::idle(chance);
+            let wait = |_| {
+                leg.unreachable(Tick(0));
+                leg.not_before.0
+            };
+            (0..8).map(wait).collect::<Vec<u64>>()
+        };
+        for (wait, bound) in waits(1)
+            .into_iter()
+            .zip([200, 400, 800, 1600, 3200, 5000, 5000, 5000])
+        {
+            assert!(wait > bound / 2 && wait <= bound, "{wait} of {bound}");
         }
-        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+        assert_ne!(waits(1), waits(2));
     }
 }

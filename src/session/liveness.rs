@@ -6,12 +6,16 @@
 //! is touched for it, and it is fed ping replies before it hangs up.
 
 use super::answer::CLOSE_BOUND;
-use super::event::Loss;
+use super::event::{Event, Loss};
 use super::leg::{Leg, Owner, State};
 use super::pipeline::Step;
 use super::{Output, Phase, Session, Tick};
 use crate::route::EnsembleId;
-use crate::wire::{Xid, code, reply, request};
+use crate::wire::{Xid, reply, request};
+
+/// How long a request waits for an ensemble that was out of reach a moment ago. Not less: some
+/// clients try again at once, for ever (T56).
+const PACE: u64 = 250;
 
 impl Session {
     /// When [`Session::tick`] has to be called, if nothing else happens before. A session that has
@@ -20,9 +24,9 @@ impl Session {
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
             Phase::Ended => None,
-            Phase::Closing { since } => Some(since.after(CLOSE_BOUND)),
-            Phase::Open if self.legs.only_home() => None,
-            Phase::Open => {
+            Phase::Closing { since } | Phase::Expiring { since } => Some(since.after(CLOSE_BOUND)),
+            Phase::Open | Phase::Stopping if self.legs.only_home() => None,
+            Phase::Open | Phase::Stopping => {
                 let legs = self
                     .legs
                     .remotes()
@@ -41,7 +45,12 @@ impl Session {
         match self.phase {
             Phase::Ended => {}
             Phase::Closing { .. } => self.release(now),
-            Phase::Open => {
+            Phase::Expiring { since } => {
+                if now >= since.after(CLOSE_BOUND) {
+                    self.end();
+                }
+            }
+            Phase::Open | Phase::Stopping => {
                 self.check_legs(now);
                 self.check_client(now);
                 self.check_held(now);
@@ -67,25 +76,43 @@ impl Session {
 
     fn leg_deadlines(&self, leg: &Leg) -> [Option<Tick>; 3] {
         match &leg.state {
-            State::Live(session) => {
+            State::Live(session) | State::Retiring(session) => {
                 let ping = leg.sent.after(u64::from(session.timeout) / 3);
                 let late = leg.oldest().map(|sent| sent.after(self.request_timeout()));
-                [Some(ping).filter(|at| *at < self.alive_until()), late, None]
+                let idle = leg.used.after(self.settings.idle_leg_timeout);
+                let retires = leg.is_live() && !leg.holds_anything();
+                [
+                    Some(ping).filter(|at| *at < self.alive_until()),
+                    late,
+                    retires.then_some(idle),
+                ]
             }
-            State::Idle { resume: Some(_) } => [Some(leg.not_before), None, None],
+            State::Idle { resume: Some(_) } => [
+                Some(leg.not_before).filter(|at| *at < self.alive_until()),
+                None,
+                None,
+            ],
             State::Idle { resume: None } | State::Dialing { .. } => [None; 3],
         }
     }
 
     fn check_legs(&mut self, now: Tick) {
         let alive = now < self.alive_until();
-        let bound = self.request_timeout();
-        let mut late: Vec<EnsembleId> = Vec::new();
-        let mut idle: Vec<EnsembleId> = Vec::new();
+        let (bound, idle) = (self.request_timeout(), self.settings.idle_leg_timeout);
+        let (mut late, mut gone): (Vec<EnsembleId>, Vec<EnsembleId>) = Default::default();
         for (ensemble, leg) in self.legs.remotes_mut() {
             match &leg.state {
-                State::Live(_) if leg.oldest().is_some_and(|sent| now >= sent.after(bound)) => {
-                    late.push(ensemble)
+                State::Live(_) | State::Retiring(_)
+                    if leg.oldest().is_some_and(|sent| now >= sent.after(bound)) =>
+                {
+                    late.push(ensemble);
+                }
+                State::Live(session) if !leg.holds_anything() && now >= leg.used.after(idle) => {
+                    leg.state = State::Retiring(session.clone());
+                    let xid = leg.own_xid();
+                    leg.push(xid, Owner::Close, now);
+                    self.outputs
+                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
                 }
                 State::Live(session)
                     if alive && now >= leg.sent.after(u64::from(session.timeout) / 3) =>
@@ -95,12 +122,15 @@ impl Session {
                         .push_back(Output::ToLeg(ensemble, request::ping()));
                 }
                 State::Idle { resume: Some(_) } if alive && now >= leg.not_before => {
-                    idle.push(ensemble)
+                    gone.push(ensemble)
                 }
-                State::Live(_) | State::Idle { .. } | State::Dialing { .. } => {}
+                State::Live(_)
+                | State::Retiring(_)
+                | State::Idle { .. }
+                | State::Dialing { .. } => {}
             }
         }
-        for ensemble in idle {
+        for ensemble in gone {
             self.dial(ensemble, now);
         }
         for ensemble in late {
@@ -108,6 +138,17 @@ impl Session {
             self.outputs.push_back(Output::HangUp(ensemble));
             self.leg_lost(ensemble, Loss::TimedOut, now);
         }
+    }
+
+    /// A leg that held nothing has ended its session.
+    pub(super) fn retired(&mut self, ensemble: EnsembleId, now: Tick) {
+        let leg = self.legs.get(ensemble);
+        leg.lost(now);
+        leg.expired();
+        self.switch.lost(ensemble);
+        self.outputs.push_back(Output::Forget(ensemble));
+        self.happened(Event::LegRetired { ensemble });
+        self.send_held(now);
     }
 
     /// Whether the client waits for something that is not home's.
@@ -153,7 +194,7 @@ impl Session {
         let step = self.pipeline.next_held()?;
         let again = self.legs.find(step.to).and_then(|leg| match leg.state {
             State::Idle { .. } => Some(leg.not_before),
-            State::Dialing { .. } | State::Live(_) => None,
+            State::Dialing { .. } | State::Live(_) | State::Retiring(_) => None,
         });
         self.late_at(step).into_iter().chain(again).min()
     }
@@ -162,21 +203,25 @@ impl Session {
     /// behind others does not count: a long pipeline of a client is no fault of the ensemble, and
     /// each of those it waits for is bounded itself.
     fn late_at(&self, step: &Step) -> Option<Tick> {
-        let since = self
+        let leg = self
             .legs
             .find(step.to)
-            .filter(|_| step.to != self.settings.home())?
-            .awaited_since(step.admitted)?;
-        Some(since.after(self.request_timeout()))
+            .filter(|_| step.to != self.settings.home())?;
+        let bound = self.request_timeout();
+        let patience = if leg.is_down() {
+            PACE.min(bound)
+        } else {
+            bound
+        };
+        Some(leg.awaited_since(step.admitted)?.after(patience))
     }
 
-    fn check_held(&mut self, now: Tick) {
-        while let Some(step) = self.pipeline.next_held()
+    pub(super) fn check_held(&mut self, now: Tick) {
+        while self.serves()
+            && let Some(step) = self.pipeline.next_held()
             && self.late_at(step).is_some_and(|late| now >= late)
         {
-            let (seq, part) = (step.seq, step.part);
-            self.pipeline.take_held();
-            self.fail(seq, part, code::CONNECTION_LOSS);
+            self.fail_next(now);
         }
         self.release(now);
         self.send_held(now);

@@ -1,16 +1,17 @@
 //! From the client to the legs.
 
 use super::event::{ClientFault, Event};
+use super::ledger::{Note, Sent};
 use super::leg::{Owner, State};
 use super::pipeline::{Owed, Stamp, Step};
 use super::spread::{self, Plan, Planner};
 use super::switch::{Barrier, Go};
-use super::{Output, Phase, Session, Tick, Verdict};
+use super::{End, OnUnreachable, Output, Phase, Session, Tick, Verdict};
 use crate::route::EnsembleId;
 use crate::wire::frames::PREFIX;
 use crate::wire::opcode::{Access, OpCode, Target};
 use crate::wire::request::{self, Request};
-use crate::wire::{WireFault, Xid, code};
+use crate::wire::{WireFault, Xid};
 
 /// Bytes of auth packets a connection may add: they are kept for legs to come.
 const AUTH_LIMIT: usize = 64 * 1024;
@@ -57,6 +58,7 @@ impl Session {
             settings: &self.settings,
             legs: &self.legs,
             recursive: &mut self.recursive,
+            touched: &mut self.touched,
         };
         match planner.plan(request) {
             Plan::Through(to) if self.pipeline.flows() && self.may_send(to, request.op, now) => {
@@ -248,7 +250,7 @@ impl Session {
 
     /// Sends what was held back, as far as it can go out.
     pub(super) fn send_held(&mut self, now: Tick) {
-        while self.phase == Phase::Open
+        while self.serves()
             && let Some(step) = self.pipeline.next_held()
         {
             let (to, op, seq) = (step.to, step.op, step.seq);
@@ -301,7 +303,7 @@ impl Session {
     /// Applies the rule to a request that goes out now, and puts its barrier in front.
     fn admit(&mut self, to: EnsembleId, op: OpCode, now: Tick) {
         let from = self.switch.current();
-        let kind = self.settings.barrier(to);
+        let kind = self.settings.policy(to).barrier;
         let leg = self.legs.get(to);
         let go = self.switch.admit(to, op.shape().access, kind, leg.role);
         if self.switch.current() != from {
@@ -322,13 +324,36 @@ impl Session {
         });
     }
 
+    /// Notes a request that goes out now, and on a remote leg what it will do to the ledger.
     fn sent(&mut self, to: EnsembleId, request: &Request<'_>, owner: Owner, now: Tick) {
-        let is_remote = to != self.settings.home();
+        let (home, bound) = (self.settings.home(), self.settings.ledger_limit);
         let leg = self.legs.get(to);
-        leg.push(request.xid, owner, now);
-        if is_remote && !leg.watched {
-            leg.watched = request.may_arm_watch();
+        let note = if to == home {
+            None
+        } else if let Target::WatchLists(_) = request.op.shape().target {
+            Some(leg.ledger.set_watches(request, Sent::Yes, bound))
+        } else {
+            Note::of(request)
+        };
+        leg.used = now;
+        leg.push_noted(request.xid, owner, note.map(Box::new), now);
+    }
+
+    /// Arms again what a new connection of a leg does not know of.
+    pub(super) fn rearm(&mut self, ensemble: EnsembleId, now: Tick) {
+        let frames = self.legs.get(ensemble).rearm(now);
+        if frames.is_empty() {
+            return;
         }
+        self.happened(Event::Rearmed {
+            ensemble,
+            frames: frames.len(),
+        });
+        self.outputs.extend(
+            frames
+                .into_iter()
+                .map(|frame| Output::ToLeg(ensemble, frame)),
+        );
     }
 
     /// Ends every session at once; the answer is home's (T28).
@@ -337,18 +362,8 @@ impl Session {
             return;
         };
         self.phase = Phase::Closing { since: now };
-        for (ensemble, leg) in self.legs.remotes_mut() {
-            match leg.state {
-                State::Live(_) => {
-                    let xid = leg.own_xid();
-                    leg.push(xid, Owner::Close, now);
-                    self.outputs
-                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
-                }
-                State::Dialing { .. } => self.outputs.push_back(Output::HangUp(ensemble)),
-                State::Idle { .. } => {}
-            }
-        }
+        self.end = End::OfSession;
+        self.close_legs(now);
         let owner = Owner::Client {
             seq: step.seq,
             part: step.part,
@@ -358,13 +373,60 @@ impl Session {
         self.outputs.push_back(Output::ToLeg(step.to, step.frame));
     }
 
+    pub(super) fn close_legs(&mut self, now: Tick) {
+        for (ensemble, leg) in self.legs.remotes_mut() {
+            match leg.state {
+                State::Live(_) => {
+                    let xid = leg.own_xid();
+                    leg.push(xid, Owner::Close, now);
+                    self.outputs
+                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
+                }
+                State::Dialing { .. } => self.outputs.push_back(Output::HangUp(ensemble)),
+                State::Idle { .. } | State::Retiring(_) => {}
+            }
+        }
+    }
+
     /// Answers CONNECTIONLOSS to the requests at the front of the queue that wait for an ensemble
     /// which cannot be reached.
-    pub(super) fn fail_held(&mut self, ensemble: EnsembleId) {
-        while let Some(step) = self.pipeline.next_held().filter(|step| step.to == ensemble) {
-            let (seq, part) = (step.seq, step.part);
-            self.pipeline.take_held();
-            self.fail(seq, part, code::CONNECTION_LOSS);
+    pub(super) fn fail_held(&mut self, ensemble: EnsembleId, now: Tick) {
+        while self
+            .pipeline
+            .next_held()
+            .is_some_and(|step| step.to == ensemble)
+        {
+            self.fail_next(now);
+        }
+        self.release(now);
+        self.send_held(now);
+    }
+
+    /// Answers the first request held back in the place of its ensemble.
+    pub(super) fn fail_next(&mut self, now: Tick) {
+        let Some(step) = self.pipeline.take_held() else {
+            return;
+        };
+        if let Target::WatchLists(_) = step.op.shape().target {
+            // They are armed when the leg comes up; until then nothing can be known of them.
+            let payload = step.frame.get(PREFIX..).unwrap_or_default();
+            let request = Request {
+                xid: step.xid,
+                op: step.op,
+                payload,
+            };
+            let bound = self.settings.ledger_limit;
+            self.legs
+                .get(step.to)
+                .ledger
+                .set_watches(&request, Sent::No, bound);
+            self.accept(step.seq, step.part);
+            return;
+        }
+        self.fail(step.seq, step.part);
+        if self.settings.policy(step.to).on_unreachable == OnUnreachable::Disconnect {
+            self.release(now);
+            self.end();
         }
     }
 }

@@ -14,8 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Settings;
 use super::gather::{Gather, Merge};
+use super::ledger::{self, Armed};
 use super::leg::Legs;
+use super::touched::Touched;
 use crate::route::{self, EnsembleId, RouteMap, Rule};
+use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
 use crate::wire::opcode::{OpCode, Target};
 use crate::wire::request::{self, Operation, Request};
@@ -27,9 +30,8 @@ const RECURSIVE_MODE: i32 = 1;
 const RECURSIVE_TYPE: i32 = 5;
 const ANY_TYPE: i32 = 3;
 
-/// Where recursive watches stand in a setWatches2, and how many lists a setWatches has.
+/// Where recursive watches stand in a setWatches2.
 const RECURSIVE_LIST: usize = 4;
-const STANDARD_LISTS: usize = 3;
 
 /// The node whose data lists the real servers; clients that read it would leave the sidecar.
 const CONFIG: &[u8] = b"/zookeeper/config";
@@ -70,7 +72,7 @@ impl Recursive {
     }
 
     /// Whether a watch on `path` or above it sees `path`.
-    fn cover(&self, path: &[u8]) -> bool {
+    pub(super) fn cover(&self, path: &[u8]) -> bool {
         self.0.iter().any(|armed| route::at_or_below(path, armed))
     }
 }
@@ -80,6 +82,7 @@ pub(super) struct Planner<'a> {
     pub(super) settings: &'a Settings,
     pub(super) legs: &'a Legs,
     pub(super) recursive: &'a mut Recursive,
+    pub(super) touched: &'a mut Touched,
 }
 
 impl Planner<'_> {
@@ -88,7 +91,13 @@ impl Planner<'_> {
     pub(super) fn plan(&mut self, request: &Request<'_>) -> Plan {
         let routes = &self.settings.routes;
         let home = Plan::Through(routes.home());
-        match request.op.shape().target {
+        let target = request.op.shape().target;
+        if let Target::Path | Target::Created | Target::Deleted | Target::Subtree = target
+            && let Some(path) = request.path()
+        {
+            self.touched.note(path);
+        }
+        match target {
             Target::Path => request.path().map_or(home, |path| self.one(request, path)),
             Target::Created => request
                 .path()
@@ -262,7 +271,7 @@ impl Planner<'_> {
         parts.gather(Merge::Count(counted))
     }
 
-    fn multi(&self, request: &Request<'_>) -> Plan {
+    fn multi(&mut self, request: &Request<'_>) -> Plan {
         let routes = &self.settings.routes;
         let mut first: Option<&Rule> = None;
         let mut rewritten = false;
@@ -278,6 +287,7 @@ impl Planner<'_> {
             else {
                 return Plan::Through(routes.home());
             };
+            self.touched.note(path);
             let rule = if sequential {
                 routes.route_sequential(path)
             } else {
@@ -318,7 +328,7 @@ impl Planner<'_> {
     }
 
     /// setWatches and setWatches2: each ensemble gets its own paths. The client's zxid is home's
-    /// and means nothing elsewhere; 0 makes the other ensembles report every difference.
+    /// and means nothing elsewhere, where what it had seen of each watch takes its place (T12).
     fn watch_lists(&mut self, request: &Request<'_>, lists: u8) -> Plan {
         let routes = &self.settings.routes;
         let home = routes.home();
@@ -336,6 +346,7 @@ impl Planner<'_> {
         };
         for (list, paths) in watches.lists.iter().enumerate() {
             for path in paths {
+                self.touched.note(path);
                 add(list, routes.route(path), path);
                 if list == RECURSIVE_LIST {
                     self.recursive.armed(routes, path);
@@ -348,28 +359,32 @@ impl Planner<'_> {
         if !self.settings.is_rooted(home) && split.keys().all(|ensemble| *ensemble == home) {
             return Plan::Through(home);
         }
-        let parts = split.into_iter().zip(0..).map(|((to, mut lists), part)| {
-            // Servers before 3.6 know only the first three lists.
-            let later = lists
-                .get(STANDARD_LISTS..)
-                .unwrap_or_default()
-                .iter()
-                .any(|list| !list.is_empty());
-            let op = if later {
-                request.op
+        let none = Armed::default();
+        let mut parts = Vec::new();
+        for (to, lists) in split {
+            let frames = if to == home {
+                vec![request::set_watches(
+                    request.xid,
+                    request.op,
+                    watches.relative_zxid,
+                    &lists,
+                )]
             } else {
-                OpCode::SetWatches
+                let before = self.legs.find(to).map(|leg| &leg.before);
+                ledger::by_what_was_seen(request.xid, &lists, before.unwrap_or(&none))
             };
-            lists.truncate(if later { lists.len() } else { STANDARD_LISTS });
-            let zxid = if to == home { watches.relative_zxid } else { 0 };
-            Part {
-                to,
-                part,
-                op,
-                frame: request::set_watches(request.xid, op, zxid, &lists),
+            for frame in frames {
+                let part = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+                let op = Request::parse(frame.get(PREFIX..).unwrap_or_default())
+                    .map_or(request.op, |sent| sent.op);
+                parts.push(Part {
+                    to,
+                    part,
+                    op,
+                    frame,
+                });
             }
-        });
-        let parts: Vec<Part> = parts.collect();
+        }
         let gather = Gather::new(Merge::Watches, parts.len());
         Plan::Parts(parts, gather)
     }

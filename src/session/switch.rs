@@ -16,7 +16,7 @@
 //!   may be one for which `sync` is a no-op; both barriers take one round trip to the leader.
 
 use super::Origin;
-use crate::route::{BarrierKind, EnsembleId};
+use crate::route::{BarrierKind, EnsembleId, RouteMap};
 use crate::wire::opcode::Access;
 use crate::wire::reply::ReplyHeader;
 use crate::wire::words::Role;
@@ -66,6 +66,16 @@ pub(super) enum Map {
     Single,
     /// Others as well.
     Composed,
+}
+
+impl Map {
+    pub(super) fn of(routes: &RouteMap) -> Self {
+        if routes.is_single() {
+            Self::Single
+        } else {
+            Self::Composed
+        }
+    }
 }
 
 /// Which ensemble the session touched last, and whether it has a lead there.
@@ -155,6 +165,12 @@ impl Switch {
             Access::Read if self.lead == Lead::Happened => Trust::Show,
             Access::Read => Trust::Withhold,
         }
+    }
+
+    /// The routes lead to other ensembles now. What was done while home was the only one has
+    /// nothing in front of it elsewhere, so nothing is lost.
+    pub(super) fn reload(&mut self, map: Map) {
+        self.map = map;
     }
 
     /// A leg's connection is gone: barriers belong to a connection.

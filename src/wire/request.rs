@@ -50,6 +50,13 @@ impl<'a> Request<'a> {
         create_flags(&mut reader).is_ok_and(|flags| SEQUENTIAL.contains(&flags))
     }
 
+    /// Whether a create makes an ephemeral. A record that cannot be read does not.
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        let mut reader = Reader::from(self.payload, HEADER);
+        create_flags(&mut reader).is_ok_and(|flags| EPHEMERAL.contains(&flags))
+    }
+
     /// The `int` behind the path: the mode of `addWatch`, the type of `removeWatches`.
     #[must_use]
     pub fn number_after_path(&self) -> Option<i32> {
@@ -157,6 +164,9 @@ pub struct WatchLists<'a> {
 /// Create flags that append a sequence number (`CreateMode`).
 const SEQUENTIAL: [i32; 3] = [2, 3, 6];
 
+/// Create flags of znodes that go with their session.
+const EPHEMERAL: [i32; 2] = [1, 3];
+
 /// Reads a create's record up to its flags.
 fn create_flags(reader: &mut Reader<'_>) -> Result<i32, WireFault> {
     reader.buffer("path")?;
@@ -166,6 +176,10 @@ fn create_flags(reader: &mut Reader<'_>) -> Result<i32, WireFault> {
 }
 
 /// One operation of a multi.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "two independent create flags"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<'a> {
     /// What it does.
@@ -174,6 +188,8 @@ pub struct Operation<'a> {
     pub path: Option<&'a [u8]>,
     /// Whether its name gets a sequence number.
     pub sequential: bool,
+    /// Whether it creates an ephemeral.
+    pub ephemeral: bool,
     /// Where its header stands in the payload.
     pub header: usize,
     /// Its record in the payload, path first.
@@ -201,17 +217,17 @@ impl<'a> Operations<'a> {
         let start = reader.position();
         let path = reader.clone().buffer("path")?;
         let op = OpCode::of(number);
-        let mut sequential = false;
+        let mut flags = 0;
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "a multi knows these kinds only"
         )]
         match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
-                sequential = SEQUENTIAL.contains(&create_flags(&mut reader)?);
+                flags = create_flags(&mut reader)?;
             }
             OpCode::CreateTtl => {
-                sequential = SEQUENTIAL.contains(&create_flags(&mut reader)?);
+                flags = create_flags(&mut reader)?;
                 reader.long("ttl")?;
             }
             OpCode::Delete | OpCode::Check => {
@@ -238,7 +254,8 @@ impl<'a> Operations<'a> {
         Ok(Some(Operation {
             op,
             path,
-            sequential,
+            sequential: SEQUENTIAL.contains(&flags),
+            ephemeral: EPHEMERAL.contains(&flags),
             header,
             record: start..self.at,
         }))

@@ -28,6 +28,7 @@ pub(super) enum Out {
     Dial(EnsembleId),
     LearnRole,
     HangUp(EnsembleId),
+    Forget(EnsembleId),
     CloseClient,
 }
 
@@ -49,7 +50,7 @@ pub(super) fn settings() -> Settings {
     ];
     Settings::new(
         RouteMap::new(HOME, rules).unwrap(),
-        vec![BarrierKind::Sync; 2],
+        vec![Policy::from(BarrierKind::Sync); 2],
     )
 }
 
@@ -222,6 +223,7 @@ impl Bed {
                 }
                 Output::LearnRole(_) => Out::LearnRole,
                 Output::HangUp(ensemble) => Out::HangUp(ensemble),
+                Output::Forget(ensemble) => Out::Forget(ensemble),
                 Output::CloseClient => Out::CloseClient,
                 Output::Happened(event) => {
                     self.events.push(event);

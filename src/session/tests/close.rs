@@ -3,10 +3,9 @@
 use super::super::*;
 use super::bed::*;
 use crate::wire::Xid;
-use crate::wire::request;
 
 fn close(bed: &mut Bed) -> Vec<Out> {
-    bed.client(&request::close_session(Xid(77)))
+    bed.client(&close_session(Xid(77)))
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::bed::*;
 use crate::wire::Xid;
+use crate::wire::code;
 
 #[test]
 fn a_leg_is_pinged_while_the_client_lives_and_no_longer() {

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::bed::*;
+use crate::wire::code;
 use crate::wire::jute::{Reader, Writer};
 use crate::wire::request::{self, Request};
 use crate::wire::{Xid, reply};
@@ -84,7 +85,10 @@ fn what_cannot_be_read_goes_home_unchanged() {
 fn an_ancestor_of_a_route_cannot_be_deleted() {
     let rule = |prefix: &[u8], to| (prefix.to_vec(), to, None);
     let map = RouteMap::new(HOME, vec![rule(b"/", HOME), rule(b"/a/b/c", EU)]).unwrap();
-    let mut bed = Bed::with(Settings::new(map, vec![BarrierKind::Sync; 2]), Origin::New);
+    let mut bed = Bed::with(
+        Settings::new(map, vec![Policy::from(BarrierKind::Sync); 2]),
+        Origin::New,
+    );
     let refused = [Out::Reply(1, 0, code::NOT_EMPTY)];
     assert_eq!(bed.op(1, OpCode::Delete, "/a", &[0; 4]), refused);
     assert_eq!(bed.op(1, OpCode::DeleteContainer, "/a/b", &[]), refused);
@@ -437,7 +441,7 @@ fn a_request_that_grows_over_the_limit_is_a_fault() {
     ];
     let mut settings = Settings::new(
         RouteMap::new(HOME, rules).unwrap(),
-        vec![BarrierKind::Sync; 2],
+        vec![Policy::from(BarrierKind::Sync); 2],
     );
     settings.frame_limit = 40;
     let mut bed = Bed::with(settings, Origin::New);

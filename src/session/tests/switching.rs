@@ -3,6 +3,7 @@
 use super::super::*;
 use super::bed::*;
 use crate::wire::Xid;
+use crate::wire::code;
 
 #[test]
 fn home_requests_pass_at_once_and_untouched() {
@@ -152,7 +153,7 @@ fn where_the_server_leads_the_quorum_barrier_is_used() {
 #[test]
 fn the_kind_none_places_no_barrier() {
     let mut settings = settings();
-    settings.barriers = vec![BarrierKind::None; 2];
+    settings.policies = vec![Policy::from(BarrierKind::None); 2];
     let mut bed = Bed::with(settings, Origin::New);
     bed.get(1, "/eu/x");
     assert_eq!(bed.up(), [sent(EU, 1, OpCode::GetData)]);

@@ -1,0 +1,89 @@
+//! A changed configuration is taken over while clients stay connected: on SIGHUP, and when the
+//! file has changed.
+//!
+//! The file is read every two seconds and not watched: that survives editors that replace files
+//! and mounts that swap links, and costs nothing that could be measured.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::Signal;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Current, Shared};
+use crate::config::Config;
+use crate::registry::Command;
+
+/// How often the file is read.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Follows the file for ever.
+pub(super) async fn follow(file: PathBuf, mut hangup: Signal, current: Current) {
+    let mut known = tokio::fs::read(&file).await.ok();
+    let mut period = interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let asked = tokio::select! {
+            _ = hangup.recv() => true,
+            _ = period.tick() => false,
+        };
+        let found = tokio::fs::read(&file).await.ok();
+        let changed = found.is_some() && found != known;
+        if !asked && !changed {
+            continue;
+        }
+        known = found;
+        super::notify(&[NotifyState::Reloading]);
+        reload(&file, &current);
+        super::notify(&[NotifyState::Ready]);
+    }
+}
+
+fn reload(file: &std::path::Path, current: &Current) {
+    let old = current.get();
+    let config = match Config::load(file) {
+        Ok(config) => config.aligned_with(&old.config),
+        Err(error) => {
+            tracing::error!(config = %file.display(), %error, "not reloaded: the configuration in use stays");
+            return;
+        }
+    };
+    if config == *old.config {
+        tracing::info!("reloaded: nothing has changed");
+        return;
+    }
+    if config.home() != old.config.home() {
+        tracing::error!(
+            "not reloaded: `home` cannot change while clients' sessions live there; restart to change it"
+        );
+        return;
+    }
+    for (key, same) in [
+        ("listen", config.listen == old.config.listen),
+        ("admin", config.admin == old.config.admin),
+        ("state", config.state == old.config.state),
+        (
+            "log",
+            config.log == old.config.log && config.log_format == old.config.log_format,
+        ),
+    ] {
+        if !same {
+            tracing::warn!(
+                key,
+                "this key is read at the start only: restart to change it"
+            );
+        }
+    }
+    let moved = old.config.routes.moved(&config.routes);
+    let moved: Vec<_> = moved
+        .iter()
+        .map(|prefix| String::from_utf8_lossy(prefix))
+        .collect();
+    tracing::info!(fingerprint = %config.fingerprint(), ?moved, "reloaded");
+    let new = Shared::new(config, old.store.clone(), old.registry.clone());
+    let command = Command::Reload(Arc::clone(&new.settings), new.dialer.clone());
+    current.set(new);
+    old.registry.tell_all(&command);
+}

@@ -1,0 +1,310 @@
+//! The client sessions of this sidecar: which connection serves each, and what is kept for those
+//! that have none just now.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::dial::Dialer;
+use crate::session::{ParkedLeg, Settings};
+use crate::wire::SessionId;
+
+/// How long a new connection of a session waits for the older one to let go.
+const TAKEOVER: Duration = Duration::from_secs(2);
+
+/// What a connection can be told.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    /// Another connection of the same session has come: this one ends at once (T30).
+    TakeOver,
+    /// The sidecar stops: what is outstanding is answered, then the connection ends.
+    Stop,
+    /// The configuration has changed.
+    Reload(Arc<Settings>, Dialer),
+}
+
+/// Where a connection is told.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox(Mutex<Letters>);
+
+#[derive(Debug, Default)]
+struct Letters {
+    commands: Vec<Command>,
+    reader: Option<Waker>,
+}
+
+impl Mailbox {
+    fn send(&self, command: Command) {
+        let mut letters = lock(&self.0);
+        letters.commands.push(command);
+        if let Some(reader) = letters.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// All that has come; with nothing there, the task is woken when something does.
+    pub(crate) fn take(&self, cx: &Context<'_>) -> Vec<Command> {
+        let mut letters = lock(&self.0);
+        if letters.commands.is_empty()
+            && !letters
+                .reader
+                .as_ref()
+                .is_some_and(|reader| reader.will_wake(cx.waker()))
+        {
+            letters.reader = Some(cx.waker().clone());
+        }
+        std::mem::take(&mut letters.commands)
+    }
+}
+
+/// A session as the registry knows it.
+enum Entry {
+    /// A connection serves it.
+    Live {
+        mailbox: Arc<Mailbox>,
+        over: watch::Receiver<()>,
+    },
+    /// Its remote sessions wait for its next connection.
+    Parked {
+        legs: Vec<ParkedLeg>,
+        password: Option<[u8; 16]>,
+        until: Instant,
+    },
+}
+
+/// All client sessions.
+#[derive(Clone, Default)]
+pub(crate) struct Registry(Arc<Mutex<HashMap<SessionId, Entry>>>);
+
+/// A connection's place in the registry.
+pub(crate) struct Place {
+    registry: Registry,
+    session: SessionId,
+    password: [u8; 16],
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Tells whoever waits that the connection is over.
+    _over: watch::Sender<()>,
+}
+
+impl Registry {
+    /// Makes a connection the one that serves a session: an older one is ended, and what it or an
+    /// earlier one left is handed over. To be called once home has accepted the session (T31).
+    pub(crate) async fn enter(
+        &self,
+        session: SessionId,
+        password: [u8; 16],
+    ) -> (Place, Vec<ParkedLeg>) {
+        let mut older = self.live(session);
+        if let Some((mailbox, over)) = &mut older {
+            mailbox.send(Command::TakeOver);
+            // Its end is when its sender goes; one that does not end in time keeps its legs.
+            let _ = timeout(TAKEOVER, over.changed()).await;
+        }
+        let mailbox = Arc::new(Mailbox::default());
+        let (sender, over) = watch::channel(());
+        let entry = Entry::Live {
+            mailbox: Arc::clone(&mailbox),
+            over,
+        };
+        let legs = match lock(&self.0).insert(session, entry) {
+            Some(Entry::Parked { legs, .. }) => legs,
+            Some(Entry::Live { .. }) | None => Vec::new(),
+        };
+        (
+            Place {
+                registry: self.clone(),
+                session,
+                password,
+                mailbox,
+                _over: sender,
+            },
+            legs,
+        )
+    }
+
+    fn live(&self, session: SessionId) -> Option<(Arc<Mailbox>, watch::Receiver<()>)> {
+        match lock(&self.0).get(&session) {
+            Some(Entry::Live { mailbox, over }) => Some((Arc::clone(mailbox), over.clone())),
+            Some(Entry::Parked { .. }) | None => None,
+        }
+    }
+
+    /// Keeps remote sessions known from before a restart until their client comes back.
+    pub(crate) fn restore(&self, session: SessionId, legs: Vec<ParkedLeg>) {
+        let until = Instant::now() + lifetime(&legs);
+        lock(&self.0).insert(
+            session,
+            Entry::Parked {
+                legs,
+                password: None,
+                until,
+            },
+        );
+    }
+
+    /// Home has refused a session. If that was its true password, it has expired, and what is left
+    /// of it elsewhere is to be ended.
+    pub(crate) fn refused(&self, session: SessionId, password: &[u8]) -> Option<Vec<ParkedLeg>> {
+        let mut sessions = lock(&self.0);
+        match sessions.get(&session) {
+            Some(Entry::Parked {
+                password: Some(known),
+                ..
+            }) if known == password => {}
+            Some(_) | None => return None,
+        }
+        match sessions.remove(&session) {
+            Some(Entry::Parked { legs, .. }) => Some(legs),
+            Some(Entry::Live { .. }) | None => None,
+        }
+    }
+
+    /// Takes out the sessions whose clients have not come back in time: their ensembles have
+    /// expired them.
+    pub(crate) fn expired(&self, now: Instant) -> Vec<SessionId> {
+        let mut sessions = lock(&self.0);
+        let late = |entry: &Entry| matches!(entry, Entry::Parked { until, .. } if *until <= now);
+        let gone: Vec<SessionId> = sessions
+            .iter()
+            .filter(|(_, entry)| late(entry))
+            .map(|(id, _)| *id)
+            .collect();
+        for session in &gone {
+            sessions.remove(session);
+        }
+        gone
+    }
+
+    /// Tells every connection.
+    pub(crate) fn tell_all(&self, command: &Command) {
+        for entry in lock(&self.0).values() {
+            if let Entry::Live { mailbox, .. } = entry {
+                mailbox.send(command.clone());
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The connection is over: `legs` are kept for the next one, or nothing where the session
+    /// itself has ended.
+    pub(crate) fn leave(self, legs: Option<Vec<ParkedLeg>>) {
+        let mut sessions = lock(&self.registry.0);
+        let mine = matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox));
+        if !mine {
+            return;
+        }
+        match legs {
+            Some(legs) if !legs.is_empty() => {
+                let until = Instant::now() + lifetime(&legs);
+                sessions.insert(
+                    self.session,
+                    Entry::Parked {
+                        legs,
+                        password: Some(self.password),
+                        until,
+                    },
+                );
+            }
+            Some(_) | None => {
+                sessions.remove(&self.session);
+            }
+        }
+    }
+}
+
+/// How long sessions without a connection live on their ensembles: as the longest of them.
+fn lifetime(legs: &[ParkedLeg]) -> Duration {
+    let longest = legs.iter().map(|leg| leg.credentials().timeout).max();
+    Duration::from_millis(longest.unwrap_or_default().into())
+}
+
+/// A panic elsewhere leaves the table as it was between two of its operations.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::EnsembleId;
+    use crate::wire::connect::Credentials;
+
+    const ID: SessionId = SessionId(7);
+    const PASSWORD: [u8; 16] = [1; 16];
+
+    fn legs() -> Vec<ParkedLeg> {
+        let credentials = Credentials {
+            session: SessionId(9),
+            password: [2; 16],
+            timeout: 4_000,
+        };
+        vec![ParkedLeg::restored(EnsembleId::new(1), credentials)]
+    }
+
+    #[tokio::test]
+    async fn what_a_connection_leaves_the_next_one_gets() {
+        let registry = Registry::default();
+        let (place, none) = registry.enter(ID, PASSWORD).await;
+        assert!(none.is_empty());
+        place.leave(Some(legs()));
+        let (place, kept) = registry.enter(ID, PASSWORD).await;
+        assert_eq!(kept, legs());
+        place.leave(None);
+        assert!(registry.enter(ID, PASSWORD).await.1.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_older_connection_is_told_to_go_and_hands_over() {
+        let registry = Registry::default();
+        let (older, _) = registry.enter(ID, PASSWORD).await;
+        let mailbox = Arc::clone(&older.mailbox);
+        let leaves = tokio::spawn(async move {
+            let told = std::future::poll_fn(|cx| match mailbox.take(cx) {
+                commands if commands.is_empty() => std::task::Poll::Pending,
+                commands => std::task::Poll::Ready(commands),
+            });
+            assert!(matches!(told.await[..], [Command::TakeOver]));
+            older.leave(Some(legs()));
+        });
+        let (_newer, kept) = registry.enter(ID, PASSWORD).await;
+        assert_eq!(kept, legs());
+        leaves.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_go_is_passed_over_and_cannot_harm_the_newer() {
+        let registry = Registry::default();
+        let (older, _) = registry.enter(ID, PASSWORD).await;
+        let (newer, kept) = registry.enter(ID, PASSWORD).await;
+        assert!(kept.is_empty());
+        older.leave(Some(legs()));
+        assert!(
+            registry
+                .live(ID)
+                .is_some_and(|(mailbox, _)| Arc::ptr_eq(&mailbox, &newer.mailbox))
+        );
+    }
+
+    #[tokio::test]
+    async fn only_the_true_password_ends_what_is_parked() {
+        let registry = Registry::default();
+        registry.enter(ID, PASSWORD).await.0.leave(Some(legs()));
+        assert_eq!(registry.refused(ID, &[9; 16]), None);
+        assert_eq!(registry.refused(ID, &PASSWORD), Some(legs()));
+        assert_eq!(registry.refused(ID, &PASSWORD), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_do_not_come_back_are_forgotten() {
+        let registry = Registry::default();
+        registry.restore(ID, legs());
+        let early = Instant::now() + Duration::from_millis(3_999);
+        assert!(registry.expired(early).is_empty());
+        assert_eq!(registry.expired(early + Duration::from_millis(1)), [ID]);
+    }
+}

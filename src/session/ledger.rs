@@ -1,0 +1,593 @@
+//! What a remote leg holds besides its connection: the watches armed there and the ephemerals it
+//! owns. With it a leg can be attached to another server without the client noticing.
+//!
+//! Watches die with a connection, not with a session, so whoever attaches a session again has to
+//! arm them again and be told what changed meanwhile; stock clients do that with setWatches, and
+//! so does a leg for its client. The ledger follows which watch each request arms and which each
+//! event clears (protocol.md 6.1). Replies and events of a leg come in one order, so what it says
+//! is what the server holds.
+//!
+//! A path is what its ensemble calls it. What is remembered is bounded: past the bound the ledger
+//! is no longer [`Ledger::is_complete`], and the loss of its connection has to be the client's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::wire::jute::Reader;
+use crate::wire::opcode::{OpCode, Target};
+use crate::wire::reply::{self, ReplyHeader, ResultBody};
+use crate::wire::request::{self, Request};
+use crate::wire::{Xid, Zxid, code};
+
+/// Bytes of paths in one setWatches: what the Java client sends at most.
+const CHUNK: usize = 128 * 1024;
+
+/// What one entry costs beside its path, roughly.
+const ENTRY: usize = 64;
+
+/// Zxids watches are grouped under when a client arms them again. Past that many, watches share
+/// the smallest of a group, which may report a change twice and never hides one.
+const GROUPS: usize = 1000;
+
+/// The lists of a setWatches2, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Data,
+    Exist,
+    Child,
+    Persistent,
+    Recursive,
+}
+
+impl List {
+    const ALL: [Self; 5] = [
+        Self::Data,
+        Self::Exist,
+        Self::Child,
+        Self::Persistent,
+        Self::Recursive,
+    ];
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Data => 0,
+            Self::Exist => 1,
+            Self::Child => 2,
+            Self::Persistent => 3,
+            Self::Recursive => 4,
+        }
+    }
+}
+
+/// A watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Watch {
+    /// The zxid of the reply that armed it: what its client has certainly seen.
+    armed: Zxid,
+    state: Arming,
+}
+
+/// How far a watch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Arming {
+    /// A server has it.
+    Armed,
+    /// The setWatches of this number asks for it, with changes after `since` to be reported.
+    Asked { since: Zxid, batch: u32 },
+    /// No server has it; changes after `since` are to be reported.
+    Missing { since: Zxid },
+}
+
+/// What a request does to the ledger if it succeeds; kept until its reply comes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Note {
+    /// It arms a data watch, or one for a missing znode.
+    Watch { op: OpCode, path: Vec<u8> },
+    /// It arms a persistent or recursive watch.
+    AddWatch { path: Vec<u8>, mode: i32 },
+    /// It arms watches again: the setWatches of this number.
+    SetWatches { batch: u32 },
+    /// It removes watches of this type.
+    RemoveWatches { path: Vec<u8>, kind: i32 },
+    /// It creates an ephemeral.
+    Ephemeral,
+    /// It deletes a znode.
+    Delete { path: Vec<u8> },
+    /// Which of its operations create ephemerals, and which paths it deletes.
+    Multi {
+        ephemerals: Vec<usize>,
+        deletes: Vec<Vec<u8>>,
+    },
+}
+
+impl Note {
+    /// What has to be remembered of a request.
+    pub(super) fn of(request: &Request<'_>) -> Option<Self> {
+        let path = || request.path().map(<[u8]>::to_vec);
+        match request.op.shape().target {
+            Target::Created => request.is_ephemeral().then_some(Self::Ephemeral),
+            Target::Deleted => Some(Self::Delete { path: path()? }),
+            Target::Multi if request.op == OpCode::Multi => Self::of_multi(request),
+            Target::Subtree if request.op == OpCode::AddWatch => Some(Self::AddWatch {
+                path: path()?,
+                mode: request.number_after_path()?,
+            }),
+            Target::Subtree if request.op == OpCode::RemoveWatches => Some(Self::RemoveWatches {
+                path: path()?,
+                kind: request.number_after_path()?,
+            }),
+            Target::Path if request.may_arm_watch() => Some(Self::Watch {
+                op: request.op,
+                path: path()?,
+            }),
+            Target::Path
+            | Target::Multi
+            | Target::Subtree
+            | Target::WatchLists(_)
+            | Target::Owned
+            | Target::Home
+            | Target::Everywhere
+            | Target::Ping
+            | Target::Close
+            | Target::Nowhere => None,
+        }
+    }
+
+    fn of_multi(request: &Request<'_>) -> Option<Self> {
+        let (mut ephemerals, mut deletes) = (Vec::new(), Vec::new());
+        for (index, operation) in request.operations().flatten().enumerate() {
+            if operation.ephemeral {
+                ephemerals.push(index);
+            } else if let (OpCode::Delete, Some(path)) = (operation.op, operation.path) {
+                deletes.push(path.to_vec());
+            }
+        }
+        let any = !ephemerals.is_empty() || !deletes.is_empty();
+        any.then_some(Self::Multi {
+            ephemerals,
+            deletes,
+        })
+    }
+}
+
+/// Which watches a client had armed on a leg, by what the reply that armed them had shown it.
+pub(super) type Armed = [BTreeMap<Vec<u8>, Zxid>; 5];
+
+/// The record of one remote leg.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Ledger {
+    lists: [BTreeMap<Vec<u8>, Watch>; 5],
+    ephemerals: BTreeSet<Vec<u8>>,
+    /// The leg may own ephemerals nothing is known of.
+    unknown_ephemerals: bool,
+    bytes: usize,
+    overflowed: Overflow,
+    /// How many setWatches were sent.
+    batches: u32,
+}
+
+/// Whether more was to be remembered than the bound allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Overflow {
+    #[default]
+    No,
+    Yes,
+}
+
+impl Ledger {
+    /// The record of a leg of an earlier connection: its watches are gone, its ephemerals are not.
+    pub(super) fn inherited(owned: Owned) -> Self {
+        Self {
+            bytes: owned.paths.iter().map(|path| path.len() + ENTRY).sum(),
+            ephemerals: owned.paths,
+            unknown_ephemerals: owned.others,
+            ..Self::default()
+        }
+    }
+
+    /// Whether all watches of the leg are known.
+    pub(super) fn is_complete(&self) -> bool {
+        self.overflowed == Overflow::No
+    }
+
+    /// Whether the leg's session may own ephemerals.
+    pub(super) fn owns_ephemerals(&self) -> bool {
+        self.unknown_ephemerals || !self.ephemerals.is_empty()
+    }
+
+    /// Whether any watch is armed, or to be armed.
+    pub(super) fn watches(&self) -> bool {
+        !self.is_complete() || self.lists.iter().any(|list| !list.is_empty())
+    }
+
+    /// Takes note of the reply to a request.
+    pub(super) fn answered(
+        &mut self,
+        note: &Note,
+        header: &ReplyHeader,
+        payload: &[u8],
+        bound: usize,
+    ) {
+        let (zxid, ok) = (header.zxid, header.err == code::OK);
+        match note {
+            Note::Watch {
+                op: OpCode::Exists,
+                path,
+            } if header.err == code::NO_NODE => {
+                self.arm(List::Exist, path, zxid, bound);
+            }
+            Note::SetWatches { batch } => self.confirmed(*batch, header.err),
+            _ if !ok => {}
+            Note::Watch { op, path } => {
+                let children = matches!(op, OpCode::GetChildren | OpCode::GetChildren2);
+                self.arm(
+                    if children { List::Child } else { List::Data },
+                    path,
+                    zxid,
+                    bound,
+                );
+            }
+            Note::AddWatch { path, mode } => {
+                self.arm(
+                    if *mode == 1 {
+                        List::Recursive
+                    } else {
+                        List::Persistent
+                    },
+                    path,
+                    zxid,
+                    bound,
+                );
+            }
+            Note::RemoveWatches { path, kind } => self.removed(path, *kind),
+            Note::Ephemeral => {
+                if let Ok(Some(path)) = Reader::from(payload, reply::HEADER).buffer("path") {
+                    self.own(path, bound);
+                }
+            }
+            Note::Delete { path } => self.disown(path),
+            Note::Multi {
+                ephemerals,
+                deletes,
+            } => self.applied(ephemerals, deletes, payload, bound),
+        }
+    }
+
+    fn applied(&mut self, ephemerals: &[usize], deletes: &[Vec<u8>], payload: &[u8], bound: usize) {
+        let Ok(results) = reply::multi_results(payload) else {
+            return;
+        };
+        if results.iter().any(|result| result.number == -1) {
+            return;
+        }
+        for path in deletes {
+            self.disown(path);
+        }
+        for index in ephemerals {
+            if let Some(ResultBody::Path(Some(path))) =
+                results.get(*index).map(|result| result.body)
+            {
+                self.own(path, bound);
+            }
+        }
+    }
+
+    /// Takes note of an event: it has cleared the watches that fired, but for those that last.
+    pub(super) fn fired(&mut self, kind: i32, path: &[u8]) {
+        let cleared: &[List] = match kind {
+            1 | 3 => &[List::Data, List::Exist],
+            2 => &[List::Data, List::Exist, List::Child],
+            4 => &[List::Child],
+            _ => &[],
+        };
+        for list in cleared {
+            self.clear(*list, path);
+        }
+        if kind == 2 {
+            self.disown(path);
+        }
+    }
+
+    /// Takes note of a setWatches. Where it goes out, what it asks for is noted before its reply:
+    /// the events that come in between clear it again. Where its leg is not there, it is armed
+    /// when the leg comes up.
+    pub(super) fn set_watches(&mut self, request: &Request<'_>, sent: Sent, bound: usize) -> Note {
+        self.batches = self.batches.wrapping_add(1);
+        let batch = self.batches;
+        if let Target::WatchLists(count) = request.op.shape().target
+            && let Ok(watches) = request.watch_lists(count)
+        {
+            let since = Zxid(watches.relative_zxid);
+            let state = match sent {
+                Sent::Yes => Arming::Asked { since, batch },
+                Sent::No => Arming::Missing { since },
+            };
+            for (list, paths) in List::ALL.into_iter().zip(&watches.lists) {
+                for path in paths {
+                    self.insert(
+                        list,
+                        path,
+                        Watch {
+                            armed: since,
+                            state,
+                        },
+                        bound,
+                    );
+                }
+            }
+        }
+        Note::SetWatches { batch }
+    }
+
+    /// The reply to a setWatches: its events have come before it.
+    fn confirmed(&mut self, answered: u32, err: i32) {
+        let asked =
+            |watch: &Watch| matches!(watch.state, Arming::Asked { batch, .. } if batch == answered);
+        for list in &mut self.lists {
+            if err == code::OK {
+                list.values_mut()
+                    .filter(|watch| asked(watch))
+                    .for_each(|watch| watch.state = Arming::Armed);
+            } else {
+                list.retain(|path, watch| {
+                    let stays = !asked(watch);
+                    self.bytes -= if stays { 0 } else { path.len() + ENTRY };
+                    stays
+                });
+            }
+        }
+    }
+
+    fn arm(&mut self, list: List, path: &[u8], armed: Zxid, bound: usize) {
+        self.insert(
+            list,
+            path,
+            Watch {
+                armed,
+                state: Arming::Armed,
+            },
+            bound,
+        );
+    }
+
+    fn insert(&mut self, list: List, path: &[u8], watch: Watch, bound: usize) {
+        let Some(watches) = self.lists.get_mut(list.index()) else {
+            return;
+        };
+        if let Some(known) = watches.get_mut(path) {
+            *known = watch;
+        } else if self.bytes + path.len() + ENTRY <= bound {
+            self.bytes += path.len() + ENTRY;
+            watches.insert(path.to_vec(), watch);
+        } else {
+            self.overflowed = Overflow::Yes;
+        }
+    }
+
+    fn clear(&mut self, list: List, path: &[u8]) {
+        if self
+            .lists
+            .get_mut(list.index())
+            .is_some_and(|list| list.remove(path).is_some())
+        {
+            self.bytes -= path.len() + ENTRY;
+        }
+    }
+
+    fn removed(&mut self, path: &[u8], kind: i32) {
+        let lists: &[List] = match kind {
+            1 => &[List::Child],
+            2 => &[List::Data, List::Exist],
+            3 => &List::ALL,
+            4 => &[List::Persistent],
+            5 => &[List::Recursive],
+            _ => &[],
+        };
+        for list in lists {
+            self.clear(*list, path);
+        }
+    }
+
+    fn own(&mut self, path: &[u8], bound: usize) {
+        if self.bytes + path.len() + ENTRY > bound {
+            self.unknown_ephemerals = true;
+        } else if self.ephemerals.insert(path.to_vec()) {
+            self.bytes += path.len() + ENTRY;
+        }
+    }
+
+    fn disown(&mut self, path: &[u8]) {
+        if self.ephemerals.remove(path) {
+            self.bytes -= path.len() + ENTRY;
+        }
+    }
+
+    /// A request that could have created an ephemeral was lost: its outcome is not known.
+    pub(super) fn lost(&mut self, note: &Note) {
+        let creates = match note {
+            Note::Ephemeral => true,
+            Note::Multi { ephemerals, .. } => !ephemerals.is_empty(),
+            Note::Watch { .. }
+            | Note::AddWatch { .. }
+            | Note::SetWatches { .. }
+            | Note::RemoveWatches { .. }
+            | Note::Delete { .. } => false,
+        };
+        self.unknown_ephemerals |= creates;
+    }
+
+    /// The connection went: all its watches are gone, and what happened after `seen` was not told.
+    pub(super) fn disconnected(&mut self, seen: Zxid) {
+        for watch in self.lists.iter_mut().flat_map(BTreeMap::values_mut) {
+            watch.state = match watch.state {
+                Arming::Armed => Arming::Missing { since: seen },
+                Arming::Asked { since, .. } | Arming::Missing { since } => {
+                    Arming::Missing { since }
+                }
+            };
+        }
+    }
+
+    /// The session went with all its ephemerals; its watches can be armed in another.
+    pub(super) fn expired(&mut self) {
+        self.bytes -= self
+            .ephemerals
+            .iter()
+            .map(|path| path.len() + ENTRY)
+            .sum::<usize>();
+        self.ephemerals.clear();
+        self.unknown_ephemerals = false;
+    }
+
+    /// What has to be armed again, in portions that fit into one frame.
+    pub(super) fn rearm(&mut self) -> Vec<Again> {
+        let mut groups: BTreeMap<Zxid, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
+        for (list, watches) in self.lists.iter().enumerate() {
+            for (path, watch) in watches {
+                if let Arming::Missing { since } = watch.state {
+                    groups.entry(since).or_default().push((list, path.clone()));
+                }
+            }
+        }
+        let mut portions = Vec::new();
+        for (since, watches) in groups {
+            for lists in chunks(watches) {
+                self.batches = self.batches.wrapping_add(1);
+                let batch = self.batches;
+                self.ask(&lists, Arming::Asked { since, batch });
+                portions.push(Again {
+                    since,
+                    lists,
+                    note: Note::SetWatches { batch },
+                });
+            }
+        }
+        portions
+    }
+
+    fn ask(&mut self, asked: &Lists, state: Arming) {
+        for (list, paths) in self.lists.iter_mut().zip(asked) {
+            for path in paths {
+                if let Some(watch) = list.get_mut(path) {
+                    watch.state = state;
+                }
+            }
+        }
+    }
+
+    /// What a later connection of the client needs: which watches it had, and what the leg owns.
+    pub(super) fn into_parts(self) -> (Armed, Owned) {
+        let armed = self.lists.map(|list| {
+            list.into_iter()
+                .map(|(path, watch)| (path, watch.armed))
+                .collect()
+        });
+        (
+            armed,
+            Owned {
+                paths: self.ephemerals,
+                others: self.unknown_ephemerals,
+            },
+        )
+    }
+}
+
+/// The paths of a setWatches2, by list.
+pub(super) type Lists = [Vec<Vec<u8>>; 5];
+
+/// Watches to be armed again by one frame.
+pub(super) struct Again {
+    pub(super) since: Zxid,
+    pub(super) lists: Lists,
+    pub(super) note: Note,
+}
+
+/// Whether a setWatches went out or waits for its leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Yes,
+    No,
+}
+
+/// The ephemerals of a leg's session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Owned {
+    paths: BTreeSet<Vec<u8>>,
+    others: bool,
+}
+
+impl Owned {
+    /// Nothing is known: there may be some.
+    pub(super) const fn unknown() -> Self {
+        Self {
+            paths: BTreeSet::new(),
+            others: true,
+        }
+    }
+}
+
+/// A setWatches for each zxid that a client which reconnects has seen last of its watches. What
+/// its leg's zxid says would not do: events may have been written to its dead connection. A watch
+/// nothing is known of is reported if anything ever changed.
+pub(super) fn by_what_was_seen(xid: Xid, lists: &[Vec<Vec<u8>>], before: &Armed) -> Vec<Vec<u8>> {
+    let mut watches: Vec<(Zxid, usize, &Vec<u8>)> = lists
+        .iter()
+        .enumerate()
+        .flat_map(|(list, paths)| paths.iter().map(move |path| (list, path)))
+        .map(|(list, path)| {
+            let seen = before.get(list).and_then(|armed| armed.get(path)).copied();
+            (seen.unwrap_or_default(), list, path)
+        })
+        .collect();
+    watches.sort();
+    let distinct = watches.chunk_by(|a, b| a.0 == b.0).count();
+    let per_group = watches.len().div_ceil(GROUPS).max(1);
+    let mut frames = Vec::new();
+    let mut group = |watches: &[(Zxid, usize, &Vec<u8>)]| {
+        let Some((since, ..)) = watches.first() else {
+            return;
+        };
+        let named = watches
+            .iter()
+            .map(|(_, list, path)| (*list, (*path).clone()))
+            .collect();
+        frames.extend(chunks(named).map(|lists| frame(xid, *since, &lists)));
+    };
+    if distinct <= GROUPS {
+        watches.chunk_by(|a, b| a.0 == b.0).for_each(&mut group);
+    } else {
+        watches.chunks(per_group).for_each(&mut group);
+    }
+    frames
+}
+
+/// Splits watches into lists whose paths fit into one frame.
+fn chunks(watches: Vec<(usize, Vec<u8>)>) -> impl Iterator<Item = Lists> {
+    let mut all = watches.into_iter().peekable();
+    std::iter::from_fn(move || {
+        all.peek()?;
+        let mut lists = Lists::default();
+        let mut bytes = 0;
+        while let Some((list, path)) =
+            all.next_if(|(_, path)| bytes == 0 || bytes + path.len() <= CHUNK)
+        {
+            bytes += path.len() + 4;
+            if let Some(list) = lists.get_mut(list) {
+                list.push(path);
+            }
+        }
+        Some(lists)
+    })
+}
+
+/// A setWatches, or a setWatches2 where only that will do: servers before 3.6 do not know it.
+pub(super) fn frame(xid: Xid, since: Zxid, lists: &Lists) -> Vec<u8> {
+    let [.., persistent, recursive] = lists;
+    if persistent.is_empty() && recursive.is_empty() {
+        let standard = lists.get(..3).unwrap_or_default();
+        return request::set_watches(xid, OpCode::SetWatches, since.0, standard);
+    }
+    request::set_watches(xid, OpCode::SetWatches2, since.0, lists)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Which paths this client has used, as far as it takes to tell whether a change of the route map
+//! concerns it.
+//!
+//! Kept are the first two components of each path: enough to tell most routes apart, and few.
+//! Where that cannot tell, or there are too many, the client counts as concerned: it is
+//! disconnected without need, which it survives, rather than left with a path that has moved.
+
+use std::collections::BTreeSet;
+
+use crate::route::at_or_below;
+
+/// How many are kept.
+const MOST: usize = 256;
+
+/// The beginnings of the paths used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Touched {
+    beginnings: BTreeSet<Vec<u8>>,
+    /// The one used last: most requests stay where the one before was.
+    last: Vec<u8>,
+    everything: bool,
+}
+
+impl Touched {
+    /// Takes note of a path.
+    pub(super) fn note(&mut self, path: &[u8]) {
+        let beginning = beginning(path);
+        if beginning == self.last && !self.last.is_empty() {
+            return;
+        }
+        self.last.clear();
+        self.last.extend_from_slice(beginning);
+        if !self.everything && !self.beginnings.contains(beginning) {
+            self.everything = self.beginnings.len() >= MOST;
+            self.beginnings.insert(beginning.to_vec());
+        }
+    }
+
+    /// Whether a path at or below `prefix` may have been used.
+    pub(super) fn any_below(&self, prefix: &[u8]) -> bool {
+        let within = |known: &Vec<u8>| {
+            let stands_for_more = known.iter().filter(|byte| **byte == b'/').count() > 1;
+            at_or_below(known, prefix) || (stands_for_more && at_or_below(prefix, known))
+        };
+        self.everything || self.beginnings.iter().any(within)
+    }
+}
+
+/// The first two components, or the whole path where it has no more.
+fn beginning(path: &[u8]) -> &[u8] {
+    let mut slashes = path
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| at);
+    slashes
+        .nth(2)
+        .and_then(|end| path.get(..end))
+        .unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_is_told_from_what_was_not() {
+        let mut touched = Touched::default();
+        for path in ["/", "/app/one/deep/er", "/eu"] {
+            touched.note(path.as_bytes());
+        }
+        for (prefix, expected) in [
+            ("/app", true),
+            ("/app/one", true),
+            ("/app/one/x", true),
+            ("/app/two", false),
+            ("/eu", true),
+            ("/eu/x", false),
+            ("/other", false),
+            ("/", true),
+        ] {
+            assert_eq!(touched.any_below(prefix.as_bytes()), expected, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn too_many_paths_count_as_all() {
+        let mut touched = Touched::default();
+        for index in 0..=MOST {
+            touched.note(format!("/x{index}").as_bytes());
+        }
+        assert!(touched.any_below(b"/never"));
+    }
+}
