@@ -57,7 +57,7 @@ pub(crate) enum End {
 enum Arrival {
     Leg(EnsembleId, Result<Attached, LegError>),
     Role(EnsembleId, Option<Role>),
-    Nothing,
+    Forgotten(EnsembleId),
 }
 
 /// Where a frame came from or goes to.
@@ -399,7 +399,7 @@ impl Driver {
         let (dialer, client) = (self.dialer.clone(), self.session.id());
         self.background.spawn(async move {
             dialer.forget(client, ensemble).await;
-            Arrival::Nothing
+            Arrival::Forgotten(ensemble)
         });
     }
 
@@ -428,7 +428,8 @@ impl Driver {
             moved = true;
             match arrival {
                 Arrival::Role(ensemble, Some(role)) => self.session.role(ensemble, role),
-                Arrival::Role(_, None) | Arrival::Nothing => {}
+                Arrival::Role(_, None) => {}
+                Arrival::Forgotten(ensemble) => self.session.forgotten(ensemble, self.now),
                 Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
             }
             self.act_all();

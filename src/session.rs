@@ -198,7 +198,7 @@ pub enum Output {
     LearnRole(EnsembleId),
     /// Close the leg's connection, or give up dialling it.
     HangUp(EnsembleId),
-    /// The leg's session is over: it need not be remembered any longer.
+    /// The leg's session need not be remembered any longer; the answer is [`Session::forgotten`].
     Forget(EnsembleId),
     /// Write what is to be written to the client, then close everything. Nothing follows.
     CloseClient,

@@ -77,7 +77,8 @@ pub(super) enum State {
     Dialing { resume: Option<Credentials> },
     /// Requests may go out.
     Live(Credentials),
-    /// Its session is being ended because nobody needs it.
+    /// Its session is being ended because nobody needs it: it is forgotten first and closed then,
+    /// so that a restart in between does not find a session that looks as if it had expired.
     Retiring(Credentials),
 }
 
@@ -93,7 +94,8 @@ pub(super) struct Leg {
     /// The largest zxid this leg has shown.
     pub(super) zxid: Zxid,
     pub(super) sent: Tick,
-    pub(super) heard: Tick,
+    /// When a request was answered last.
+    answered: Tick,
     next_xid: i32,
     /// Credentials this ensemble refuses, by their place in the session's list.
     pub(super) refused_auths: BTreeSet<usize>,
@@ -136,7 +138,7 @@ impl Leg {
             role: None,
             zxid: Zxid::NONE,
             sent: now,
-            heard: now,
+            answered: now,
             next_xid: FIRST_OWN_XID,
             refused_auths: BTreeSet::new(),
             ledger: Ledger::default(),
@@ -243,9 +245,11 @@ impl Leg {
         frames
     }
 
-    /// When the oldest request that has to be answered in time was sent.
-    pub(super) fn oldest(&self) -> Option<Tick> {
-        self.in_flight.front().map(|waiting| waiting.sent)
+    /// Since when the oldest request waits for its answer, those it waits behind not counted: a
+    /// long pipeline that is being answered is no fault of the server.
+    pub(super) fn waits_since(&self) -> Option<Tick> {
+        let oldest = self.in_flight.front()?;
+        Some(oldest.sent.max(self.answered))
     }
 
     /// Whether a ping of the client's is on its way.
@@ -319,7 +323,7 @@ impl Leg {
         self.awaited = None;
         self.used = now;
         self.sent = now;
-        self.heard = now;
+        self.answered = now;
     }
 
     /// No server could be reached: not again before a while that grows.
@@ -359,7 +363,9 @@ impl Leg {
 
     /// A frame came in.
     pub(super) fn heard(&mut self, header: &ReplyHeader, now: Tick) {
-        self.heard = now;
+        if header.xid != Xid::NOTIFICATION {
+            self.answered = now;
+        }
         self.zxid = self.zxid.max(header.zxid);
         self.failures = 0;
     }

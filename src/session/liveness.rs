@@ -75,23 +75,17 @@ impl Session {
     }
 
     fn leg_deadlines(&self, leg: &Leg) -> [Option<Tick>; 3] {
+        let late = || Some(leg.waits_since()?.after(self.request_timeout()));
+        let alive = |at: &Tick| *at < self.alive_until();
         match &leg.state {
-            State::Live(session) | State::Retiring(session) => {
+            State::Live(session) => {
                 let ping = leg.sent.after(u64::from(session.timeout) / 3);
-                let late = leg.oldest().map(|sent| sent.after(self.request_timeout()));
                 let idle = leg.used.after(self.settings.idle_leg_timeout);
-                let retires = leg.is_live() && !leg.holds_anything();
-                [
-                    Some(ping).filter(|at| *at < self.alive_until()),
-                    late,
-                    retires.then_some(idle),
-                ]
+                let retires = !leg.holds_anything();
+                [Some(ping).filter(alive), late(), retires.then_some(idle)]
             }
-            State::Idle { resume: Some(_) } => [
-                Some(leg.not_before).filter(|at| *at < self.alive_until()),
-                None,
-                None,
-            ],
+            State::Retiring(_) => [late(), None, None],
+            State::Idle { resume: Some(_) } => [Some(leg.not_before).filter(alive), None, None],
             State::Idle { resume: None } | State::Dialing { .. } => [None; 3],
         }
     }
@@ -103,16 +97,15 @@ impl Session {
         for (ensemble, leg) in self.legs.remotes_mut() {
             match &leg.state {
                 State::Live(_) | State::Retiring(_)
-                    if leg.oldest().is_some_and(|sent| now >= sent.after(bound)) =>
+                    if leg
+                        .waits_since()
+                        .is_some_and(|sent| now >= sent.after(bound)) =>
                 {
                     late.push(ensemble);
                 }
                 State::Live(session) if !leg.holds_anything() && now >= leg.used.after(idle) => {
                     leg.state = State::Retiring(session.clone());
-                    let xid = leg.own_xid();
-                    leg.push(xid, Owner::Close, now);
-                    self.outputs
-                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
+                    self.outputs.push_back(Output::Forget(ensemble));
                 }
                 State::Live(session)
                     if alive && now >= leg.sent.after(u64::from(session.timeout) / 3) =>
@@ -140,13 +133,23 @@ impl Session {
         }
     }
 
+    /// A leg's session is no longer on record: now it can be closed.
+    pub fn forgotten(&mut self, ensemble: EnsembleId, now: Tick) {
+        let leg = self.legs.get(ensemble);
+        if matches!(leg.state, State::Retiring(_)) && !leg.closes() {
+            let xid = leg.own_xid();
+            leg.push(xid, Owner::Close, now);
+            self.outputs
+                .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
+        }
+    }
+
     /// A leg that held nothing has ended its session.
     pub(super) fn retired(&mut self, ensemble: EnsembleId, now: Tick) {
         let leg = self.legs.get(ensemble);
         leg.lost(now);
         leg.expired();
         self.switch.lost(ensemble);
-        self.outputs.push_back(Output::Forget(ensemble));
         self.happened(Event::LegRetired { ensemble });
         self.send_held(now);
     }

@@ -137,3 +137,18 @@ fn behind_one_that_waited_for_a_dead_ensemble_none_waits_again() {
     let lost = |out: &&Out| matches!(out, Out::Reply(_, _, code::CONNECTION_LOSS));
     assert_eq!(failed.iter().filter(lost).count(), 5, "{failed:?}");
 }
+
+#[test]
+fn a_long_pipeline_that_is_being_answered_does_not_cost_its_leg() {
+    let mut bed = Bed::with_leg();
+    for xid in 1..=10 {
+        bed.set(xid, "/eu/x");
+    }
+    for xid in 1..=10 {
+        let out = bed.pass_to(u64::try_from(xid).unwrap() * 1_000);
+        assert!(!out.contains(&Out::HangUp(EU)), "{xid}: {out:?}");
+        bed.ping();
+        let out = bed.answer(EU, Xid(xid), 5, 0);
+        assert_eq!(out, [Out::Reply(xid, 0, 0)]);
+    }
+}
