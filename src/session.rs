@@ -254,6 +254,8 @@ pub struct Session {
     heard: Tick,
     /// When something was written to the client last.
     written: Tick,
+    /// When [`Session::tick`] was called last.
+    ticked: Tick,
     outputs: VecDeque<Output>,
 }
 
@@ -290,6 +292,7 @@ impl Session {
             shown: Zxid::NONE,
             heard: now,
             written: now,
+            ticked: now,
             outputs: VecDeque::new(),
         }
     }

@@ -69,3 +69,16 @@ fn what_is_pipelined_behind_a_close_is_not_answered() {
         [Out::Reply(77, 9, 0), Out::CloseClient]
     );
 }
+
+#[test]
+fn while_home_is_silent_a_close_waits_for_it_without_spinning_and_not_for_ever() {
+    let mut bed = Bed::with_leg();
+    let out = close(&mut bed);
+    bed.answer(EU, own(&out, 0), 6, 0);
+    assert_eq!(bed.pass_to(u64::from(TIMEOUT) - 1), []);
+    assert_eq!(
+        bed.pass_to(u64::from(TIMEOUT)),
+        [Out::CloseClient],
+        "the client's connection may be gone without anybody having noticed"
+    );
+}
