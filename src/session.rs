@@ -375,7 +375,7 @@ impl Session {
 
     /// A server granted the session that was dialled for.
     pub fn leg_up(&mut self, ensemble: EnsembleId, credentials: Credentials, now: Tick) {
-        if !self.serves() {
+        if self.phase == Phase::Ended {
             self.outputs.push_back(Output::HangUp(ensemble));
             return;
         }
@@ -385,6 +385,10 @@ impl Session {
             timeout: credentials.timeout,
         });
         self.legs.get(ensemble).up(credentials, now);
+        if !self.serves() {
+            self.close_leg(ensemble, now);
+            return;
+        }
         for index in 0..self.auths.len() {
             self.add_auth(ensemble, index, now);
         }
@@ -400,7 +404,9 @@ impl Session {
         leg.expired();
         self.happened(Event::LegExpired { ensemble, owned });
         self.outputs.push_back(Output::Forget(ensemble));
-        if owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire {
+        if !self.serves() {
+            self.release(now);
+        } else if owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire {
             self.expire(now);
         } else {
             self.dial(ensemble, now);

@@ -284,11 +284,14 @@ impl Leg {
         })
     }
 
-    /// Whether an end of the session is on its way.
+    /// Whether an end of the session is on its way, or goes out once it is attached.
     pub(super) fn closes(&self) -> bool {
-        self.in_flight
-            .iter()
-            .any(|waiting| waiting.owner == Owner::Close)
+        let comes = matches!(self.state, State::Dialing { resume: Some(_) });
+        comes
+            || self
+                .in_flight
+                .iter()
+                .any(|waiting| waiting.owner == Owner::Close)
     }
 
     /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
