@@ -401,15 +401,20 @@ impl Session {
     pub fn leg_refused(&mut self, ensemble: EnsembleId, now: Tick) {
         let leg = self.legs.get(ensemble);
         let owned = leg.ledger.owns_ephemerals();
-        leg.expired();
+        let told = owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire;
         self.happened(Event::LegExpired { ensemble, owned });
-        self.outputs.push_back(Output::Forget(ensemble));
-        if !self.serves() {
-            self.release(now);
-        } else if owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire {
+        if told && self.serves() {
+            // What was lost stays known until home has ended the session: it may not hear of it.
+            self.legs.get(ensemble).idle_again();
             self.expire(now);
-        } else {
+            return;
+        }
+        self.legs.get(ensemble).expired();
+        self.outputs.push_back(Output::Forget(ensemble));
+        if self.serves() {
             self.dial(ensemble, now);
+        } else {
+            self.release(now);
         }
     }
 
@@ -469,11 +474,7 @@ impl Session {
 
     /// Ends the whole session, at home and elsewhere; home tells the client so when it comes back.
     fn expire(&mut self, now: Tick) {
-        if !self.serves() {
-            return;
-        }
         self.phase = Phase::Expiring { since: now };
-        self.end = End::OfSession;
         self.close_legs(now);
         let home = &mut self.legs.home;
         let xid = home.own_xid();

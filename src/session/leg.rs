@@ -333,6 +333,11 @@ impl Leg {
     pub(super) fn unreachable(&mut self, now: Tick) {
         self.out_of_reach = true;
         self.back_off(now);
+        self.idle_again();
+    }
+
+    /// No connection is wanted for now; the session stays known.
+    pub(super) fn idle_again(&mut self) {
         self.state = State::Idle {
             resume: self.session().cloned(),
         };

@@ -81,3 +81,24 @@ fn of_two_events_of_one_transaction_the_second_is_not_lost_with_the_connection()
         "what happened in 6 is still to be told"
     );
 }
+
+#[test]
+fn a_session_that_is_to_expire_does_so_even_if_home_did_not_hear_of_it() {
+    let mut bed = Bed::with_leg();
+    let path = Writer::default().buffer(Some(b"/eu/e")).finish()[4..].to_vec();
+    bed.op(1, OpCode::Create, "/eu/e", &ephemeral());
+    bed.answer_body(EU, 1, 5, &path);
+    bed.lost(EU);
+    bed.session.leg_refused(EU, bed.now);
+    bed.drain();
+    assert_eq!(bed.lost(HOME), [Out::CloseClient]);
+    let mut next = next(bed.session);
+    next.session.leg_refused(EU, Tick(0));
+    let out = next.drain();
+    assert!(
+        matches!(out[..], [.., Out::Leg(HOME, _, OpCode::CloseSession)]),
+        "its ephemeral is gone, so it must learn of it: {out:?}"
+    );
+    next.answer(HOME, own(&out, out.len() - 1), 6, 0);
+    assert_eq!(next.session.park(), None);
+}
