@@ -91,7 +91,7 @@ pub(super) struct Leg {
     holding: u32,
     /// What the connection's server is, once known.
     pub(super) role: Option<Role>,
-    /// The largest zxid this leg has shown.
+    /// The largest zxid a reply of this leg has shown.
     pub(super) zxid: Zxid,
     pub(super) sent: Tick,
     /// When a request was answered last.
@@ -276,9 +276,13 @@ impl Leg {
     }
 
     /// What a later connection of the client can go on with, if there is a session.
-    pub(super) fn into_parked(self, ensemble: EnsembleId) -> Option<ParkedLeg> {
+    pub(super) fn into_parked(mut self, ensemble: EnsembleId) -> Option<ParkedLeg> {
         let credentials = self.session().cloned()?;
+        self.lose_in_flight();
+        // A connection that did not get so far as to ask for watches leaves what it had found.
+        let before = (!self.ledger.watches()).then_some(self.before);
         let (armed, owned) = self.ledger.into_parts();
+        let armed = before.unwrap_or(armed);
         Some(ParkedLeg {
             ensemble,
             credentials,
@@ -288,11 +292,14 @@ impl Leg {
         })
     }
 
-    /// Whether an end of the session is on its way.
+    /// Whether an end of the session is on its way, or goes out once it is attached.
     pub(super) fn closes(&self) -> bool {
-        self.in_flight
-            .iter()
-            .any(|waiting| waiting.owner == Owner::Close)
+        let comes = matches!(self.state, State::Dialing { resume: Some(_) });
+        comes
+            || self
+                .in_flight
+                .iter()
+                .any(|waiting| waiting.owner == Owner::Close)
     }
 
     /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
@@ -330,6 +337,11 @@ impl Leg {
     pub(super) fn unreachable(&mut self, now: Tick) {
         self.out_of_reach = true;
         self.back_off(now);
+        self.idle_again();
+    }
+
+    /// No connection is wanted for now; the session stays known.
+    pub(super) fn idle_again(&mut self) {
         self.state = State::Idle {
             resume: self.session().cloned(),
         };
@@ -361,12 +373,13 @@ impl Leg {
         }
     }
 
-    /// A frame came in.
+    /// A frame came in. What an event says of the zxid does not count, as with stock clients:
+    /// another event of the same transaction may be behind it.
     pub(super) fn heard(&mut self, header: &ReplyHeader, now: Tick) {
         if header.xid != Xid::NOTIFICATION {
             self.answered = now;
+            self.zxid = self.zxid.max(header.zxid);
         }
-        self.zxid = self.zxid.max(header.zxid);
         self.failures = 0;
     }
 
@@ -382,14 +395,16 @@ impl Leg {
         self.role = None;
         self.holding = 0;
         self.ledger.disconnected(self.zxid);
-        for note in self
-            .in_flight
-            .iter()
-            .filter_map(|lost| lost.note.as_deref())
-        {
+        self.lose_in_flight()
+    }
+
+    /// What was in flight; nobody will know what came of it.
+    fn lose_in_flight(&mut self) -> VecDeque<InFlight> {
+        let lost = std::mem::take(&mut self.in_flight);
+        for note in lost.iter().filter_map(|lost| lost.note.as_deref()) {
             self.ledger.lost(note);
         }
-        std::mem::take(&mut self.in_flight)
+        lost
     }
 }
 

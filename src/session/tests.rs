@@ -5,5 +5,6 @@ mod close;
 mod liveness;
 mod loss;
 mod order;
+mod parting;
 mod spanning;
 mod switching;
