@@ -28,6 +28,8 @@ mod map;
 mod operator;
 #[cfg(test)]
 mod raw;
+#[cfg(test)]
+mod survival;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]

@@ -1,6 +1,7 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.CountDownLatch;
 import org.apache.zookeeper.AddWatchMode;
 import org.apache.zookeeper.CreateMode;
 import org.apache.zookeeper.KeeperException;
@@ -11,6 +12,8 @@ import org.apache.zookeeper.data.Stat;
 
 /** The stock Java client as a puppet: see puppet.py, whose words and answers these are. */
 public class Puppet {
+    static final CountDownLatch connected = new CountDownLatch(1);
+
     static synchronized void say(String line) {
         System.out.println(line);
         System.out.flush();
@@ -20,6 +23,7 @@ public class Puppet {
         say(event.getPath() == null
             ? "! state " + event.getState()
             : "! event " + event.getType() + " " + event.getPath());
+        connected.countDown();
     }
 
     static String obey(ZooKeeper zk, String[] words) throws Exception {
@@ -60,9 +64,7 @@ public class Puppet {
     public static void main(String[] args) throws Exception {
         ZooKeeper zk = new ZooKeeper(args[0], (int) (1000 * Double.parseDouble(args[1])), Puppet::told);
         BufferedReader orders = new BufferedReader(new InputStreamReader(System.in));
-        while (zk.getState() != ZooKeeper.States.CONNECTED) {
-            Thread.sleep(10);
-        }
+        connected.await();
         say("ready");
         for (String line; (line = orders.readLine()) != null;) {
             String[] words = line.split(" ");

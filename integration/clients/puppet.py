@@ -7,11 +7,14 @@ its class. What comes unasked is printed as it comes: `! event TYPE PATH`, `! st
 
 import argparse
 import logging
+import os
 import sys
 import threading
 import time
 
 from kazoo.client import KazooClient
+
+from common import HERE, JARS, JAVA_FLAGS
 
 printing = threading.Lock()
 
@@ -101,7 +104,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("connect")
     parser.add_argument("timeout", type=float, help="of the session, seconds")
+    parser.add_argument("--java", action="store_true", help="be the stock Java client instead")
     args = parser.parse_args()
+    if args.java:
+        os.execvp("java", ["java", *JAVA_FLAGS, "-cp", JARS, str(HERE / "Puppet.java"), args.connect, str(args.timeout)])
     logging.basicConfig(level=logging.DEBUG)
     client = KazooClient(args.connect, timeout=args.timeout, connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": 0.5})
     client.add_listener(lambda state: say("! state", state))
