@@ -6,12 +6,15 @@ import org.apache.zookeeper.AddWatchMode;
 import org.apache.zookeeper.CreateMode;
 import org.apache.zookeeper.KeeperException;
 import org.apache.zookeeper.WatchedEvent;
+import org.apache.zookeeper.Watcher;
 import org.apache.zookeeper.ZooDefs.Ids;
 import org.apache.zookeeper.ZooKeeper;
 import org.apache.zookeeper.data.Stat;
 
 /** The stock Java client as a puppet: see puppet.py, whose words and answers these are. */
 public class Puppet {
+    /** One for all, or each would be told of each change of state. */
+    static final Watcher TOLD = Puppet::told;
     static final CountDownLatch connected = new CountDownLatch(1);
 
     static synchronized void say(String line) {
@@ -47,11 +50,11 @@ public class Puppet {
                 return stat == null ? "none" : Long.toHexString(stat.getEphemeralOwner());
             }
             case "watch":
-                return zk.exists(path, Puppet::told) == null ? "none" : "there";
+                return zk.exists(path, TOLD) == null ? "none" : "there";
             case "watchchildren":
-                return "" + zk.getChildren(path, Puppet::told).size();
+                return "" + zk.getChildren(path, TOLD).size();
             case "watchbelow":
-                zk.addWatch(path, Puppet::told, AddWatchMode.PERSISTENT_RECURSIVE);
+                zk.addWatch(path, TOLD, AddWatchMode.PERSISTENT_RECURSIVE);
                 return "ok";
             case "stop":
                 zk.close();
@@ -62,7 +65,7 @@ public class Puppet {
     }
 
     public static void main(String[] args) throws Exception {
-        ZooKeeper zk = new ZooKeeper(args[0], (int) (1000 * Double.parseDouble(args[1])), Puppet::told);
+        ZooKeeper zk = new ZooKeeper(args[0], (int) (1000 * Double.parseDouble(args[1])), TOLD);
         BufferedReader orders = new BufferedReader(new InputStreamReader(System.in));
         connected.await();
         say("ready");

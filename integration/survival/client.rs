@@ -144,6 +144,31 @@ fn a_wrong_password_harms_nobodys_legs() {
 }
 
 #[test]
+fn what_expires_remotely_while_its_client_is_away_is_no_silent_loss() {
+    // Shorter than what home grants: eu's session goes while the client's lives on.
+    let eu = Plan::new("eu")
+        .session_timeouts(Duration::from_secs(2), Duration::from_secs(3))
+        .start();
+    let sidecar = setup(&[eu.servers()[0].address()]).start(ZOONET);
+    let link = Relay::to(sidecar.address());
+    let outside = Puppet::kazoo(eu.servers()[0].address(), 3);
+    outside.ask("make /eu");
+    let client = Puppet::kazoo(link.address(), 20);
+    let session = client.ask("session");
+    client.ask("ephemeral /eu/away");
+    link.cut(Newcomers::Refuse);
+    link.reset();
+    client.sees("state SUSPENDED");
+    eventually("eu's goes", || outside.ask("owner /eu/away") == "none");
+    // Past the time in which the leg could have been attached again.
+    thread::sleep(Duration::from_secs(3));
+    link.heal();
+    client.sees("state LOST");
+    client.sees("state CONNECTED");
+    assert_ne!(client.ask("session"), session);
+}
+
+#[test]
 fn when_home_says_that_a_session_has_expired_its_remote_ephemerals_go_at_once() {
     // What is left to eu alone would take half a minute.
     let eu = Plan::new("eu")
