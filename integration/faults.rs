@@ -335,11 +335,10 @@ fn failures_of_a_refusing_ensemble_are_paced() {
     for _ in 0..4 {
         assert_eq!(client.get("/eu/x").err, CONNECTION_LOSS);
     }
-    // The first is answered at once, the others after 200, 400 and 800 ms.
+    // The first is answered at once, the others after a quarter of a second each.
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(1_200), "{took:?}");
-    let dialled = sidecar.log().matches("cannot open leg").count();
-    assert_eq!(dialled, 4);
+    assert!(took >= Duration::from_millis(750), "{took:?}");
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
 }
 
 #[test]

@@ -407,9 +407,15 @@ impl Session {
     /// No server of an ensemble could be reached: the requests waiting for it are answered
     /// CONNECTIONLOSS, it is dialled again after a while.
     pub fn leg_unreachable(&mut self, ensemble: EnsembleId, now: Tick) {
+        let known = self.legs.get(ensemble).is_down();
         self.legs.get(ensemble).unreachable(now);
         self.happened(Event::LegUnreachable { ensemble });
-        self.fail_held(ensemble, now);
+        if known {
+            // What has come since then fails paced.
+            self.check_held(now);
+        } else {
+            self.fail_held(ensemble, now);
+        }
     }
 
     /// What the server of a leg's present connection is.

@@ -216,7 +216,7 @@ impl Session {
         Some(leg.awaited_since(step.admitted)?.after(patience))
     }
 
-    fn check_held(&mut self, now: Tick) {
+    pub(super) fn check_held(&mut self, now: Tick) {
         while self.serves()
             && let Some(step) = self.pipeline.next_held()
             && self.late_at(step).is_some_and(|late| now >= late)

@@ -28,7 +28,8 @@ impl Touched {
         if beginning == self.last && !self.last.is_empty() {
             return;
         }
-        self.last = beginning.to_vec();
+        self.last.clear();
+        self.last.extend_from_slice(beginning);
         if !self.everything && !self.beginnings.contains(beginning) {
             self.everything = self.beginnings.len() >= MOST;
             self.beginnings.insert(beginning.to_vec());

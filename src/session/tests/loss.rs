@@ -291,7 +291,7 @@ fn while_an_ensemble_is_down_requests_fail_quickly_but_paced() {
             .all(|(waited, err)| *waited <= 250 && *err == code::CONNECTION_LOSS),
         "{failed:?}"
     );
-    assert!(bed.now.0 >= 5 * 250, "{failed:?}");
+    assert!(bed.now.0 >= 10 * 250, "{failed:?}");
 }
 
 #[test]
