@@ -38,10 +38,7 @@ fn a_client_that_comes_back_finds_its_session_on_both_sides() {
 fn a_client_whose_connection_is_half_open_takes_over_with_a_new_one() {
     let (_wire, setup) = wired();
     let sidecar = setup.start(ZOONET);
-    let (one, two) = (
-        Relay::to(sidecar.address()),
-        Relay::to(sidecar.address()),
-    );
+    let (one, two) = (Relay::to(sidecar.address()), Relay::to(sidecar.address()));
     two.cut(Newcomers::Refuse);
     let outside = abroad();
     let hosts = format!("{},{}", one.address(), two.address());

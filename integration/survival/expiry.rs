@@ -97,7 +97,10 @@ fn a_leg_without_ephemerals_is_replaced_in_silence_and_its_watches_fire() {
 /// The session of the last leg that came up, as servers write it.
 fn leg_of(sidecar: &Sidecar) -> String {
     let log = sidecar.log();
-    let line = log.lines().rfind(|line| line.contains("leg is up")).unwrap();
+    let line = log
+        .lines()
+        .rfind(|line| line.contains("leg is up"))
+        .unwrap();
     let (_, rest) = line.split_once("leg=").unwrap();
     rest.split_whitespace().next().unwrap().to_owned()
 }

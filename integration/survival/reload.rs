@@ -43,7 +43,10 @@ fn a_prefix_moves(name: &str, notice: impl Fn(&Sidecar)) {
     let other = Puppet::kazoo(sidecar.address(), 10);
     let session = user.ask("session");
     user.ask(&format!("ephemeral /{name}-user"));
-    assert_eq!(user.ask(&format!("create {path}/before x")), format!("{path}/before"));
+    assert_eq!(
+        user.ask(&format!("create {path}/before x")),
+        format!("{path}/before")
+    );
     other.ask(&format!("ephemeral /{name}-other"));
     other.ask(&format!("ephemeral /eu/{name}-other"));
     other.ask(&format!("watch /eu/{name}-watched"));

@@ -18,16 +18,18 @@ fn spun(answer: &str) -> [u64; 6] {
 fn a_lost_server_costs_what_was_outstanding_there_and_nothing_else() {
     let eu = Plan::new("eu").voters(3).start();
     let victim = eu.follower().unwrap();
-    let sidecar = setup(&[
-        victim.address(),
-        eu.voters()[0].address(),
-        eu.voters()[1].address(),
-        eu.voters()[2].address(),
-    ]
-    .into_iter()
-    .collect::<std::collections::BTreeSet<_>>()
-    .into_iter()
-    .collect::<Vec<_>>())
+    let sidecar = setup(
+        &[
+            victim.address(),
+            eu.voters()[0].address(),
+            eu.voters()[1].address(),
+            eu.voters()[2].address(),
+        ]
+        .into_iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>(),
+    )
     .prefer("eu", &[victim.address()])
     .start(ZOONET);
     let writer = Puppet::kazoo(eu.leader().unwrap().address(), 20);
@@ -140,7 +142,10 @@ fn failures_of_an_ensemble_that_is_down_are_paced_and_it_recovers_by_itself() {
     assert_eq!(went_well, 0);
     // The first may fail at once; then each waits a quarter of a second, or for a probe.
     assert!((2..=32).contains(&failed), "{failed} of at least 200 ms");
-    assert!(longest < 6_600, "below a third of the timeout: {longest} ms");
+    assert!(
+        longest < 6_600,
+        "below a third of the timeout: {longest} ms"
+    );
     println!("{failed} failed, {shortest} to {longest} ms");
     let again = spun(&client.ask("spin /eu/down 3"));
     assert!(again[4] >= 190, "each is paced: {again:?}");
