@@ -15,6 +15,8 @@ mod testbed;
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod composition;
@@ -26,6 +28,8 @@ mod faults;
 mod map;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod puppet;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]

@@ -6,7 +6,6 @@
 mod client;
 mod expiry;
 mod idle;
-mod puppet;
 mod reload;
 mod remote;
 mod restart;
@@ -16,10 +15,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ZOONET;
+use crate::puppet::Puppet;
 use crate::testbed::regions;
 use crate::testbed::relay::Relay;
 use crate::testbed::sidecar::{Setup, Sidecar};
-use puppet::Puppet;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -59,6 +59,10 @@ class Puppet:
         self.client.delete(path)
         return "ok"
 
+    def children(self, path):
+        self.client.sync(path)
+        return " ".join(sorted(self.client.get_children(path)))
+
     def sync(self, path):
         self.client.sync(path)
         return "ok"

@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
 use crate::testbed::python::{Python, Running};
+
+/// The bound of a single wait.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client under way; dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Puppet {
+pub(crate) struct Puppet {
     running: Running,
     number: Cell<u32>,
     unasked: RefCell<Vec<String>>,
@@ -16,12 +18,12 @@ pub(super) struct Puppet {
 
 impl Puppet {
     /// A connected kazoo client with this session timeout, seconds.
-    pub(super) fn kazoo(hosts: impl ToString, timeout: u32) -> Self {
+    pub(crate) fn kazoo(hosts: impl ToString, timeout: u32) -> Self {
         Self::start(Python::file("clients/puppet.py").arg(hosts).arg(timeout))
     }
 
     /// A connected Java client.
-    pub(super) fn java(hosts: impl ToString, timeout: u32) -> Self {
+    pub(crate) fn java(hosts: impl ToString, timeout: u32) -> Self {
         let program = Python::file("clients/puppet.py").arg(hosts).arg(timeout);
         Self::start(program.arg("--java"))
     }
@@ -37,12 +39,12 @@ impl Puppet {
     }
 
     /// The process, to stop and to kill.
-    pub(super) fn running(&self) -> &Running {
+    pub(crate) fn running(&self) -> &Running {
         &self.running
     }
 
     /// Tells it something; the number of what it was told.
-    pub(super) fn tell(&self, words: &str) -> u32 {
+    pub(crate) fn tell(&self, words: &str) -> u32 {
         let number = self.number.get() + 1;
         self.number.set(number);
         self.running.say(&format!("{number} {words}"));
@@ -50,7 +52,7 @@ impl Puppet {
     }
 
     /// The answer to what it was told.
-    pub(super) fn answer(&self, number: u32) -> String {
+    pub(crate) fn answer(&self, number: u32) -> String {
         let prefix = format!("= {number} ");
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -62,17 +64,17 @@ impl Puppet {
     }
 
     /// Tells it something and waits for the answer.
-    pub(super) fn ask(&self, words: &str) -> String {
+    pub(crate) fn ask(&self, words: &str) -> String {
         self.answer(self.tell(words))
     }
 
     /// Waits for an unasked line and takes it out.
-    pub(super) fn sees(&self, line: &str) {
+    pub(crate) fn sees(&self, line: &str) {
         self.sees_within(line, PATIENCE);
     }
 
     /// Waits for an unasked line no longer than that, and takes it out.
-    pub(super) fn sees_within(&self, line: &str, within: Duration) {
+    pub(crate) fn sees_within(&self, line: &str, within: Duration) {
         let deadline = Instant::now() + within;
         loop {
             let found = self.unasked.borrow().iter().position(|seen| seen == line);
@@ -86,7 +88,7 @@ impl Puppet {
 
     /// What it has seen unasked, and no test has taken out yet, when it has answered these words:
     /// a round trip to a server behind which nothing can be on its way from it.
-    pub(super) fn seen_behind(&self, words: &[&str]) -> Vec<String> {
+    pub(crate) fn seen_behind(&self, words: &[&str]) -> Vec<String> {
         for words in words {
             self.ask(words);
         }
