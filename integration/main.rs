@@ -15,6 +15,8 @@ mod testbed;
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod composition;
@@ -27,7 +29,11 @@ mod map;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod puppet;
+#[cfg(test)]
 mod raw;
+#[cfg(test)]
+mod survival;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]

@@ -16,6 +16,11 @@ use crate::wire::SessionId;
 /// How long a new connection of a session waits for the older one to let go.
 const TAKEOVER: Duration = Duration::from_secs(2);
 
+/// How long it is known what a client without a connection had elsewhere. Its remote sessions may
+/// expire long before that, but whether the client's own has is home's to say, and an ensemble
+/// without a leader expires nobody: a client that comes back has to be told what it has lost.
+const KEPT: Duration = Duration::from_secs(3600);
+
 /// What a connection can be told.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
@@ -72,8 +77,24 @@ enum Entry {
     Parked {
         legs: Vec<ParkedLeg>,
         password: Option<[u8; 16]>,
+        /// When the remote sessions are over, unless something keeps them.
+        over: Instant,
         until: Instant,
     },
+}
+
+impl Entry {
+    fn parked(legs: Vec<ParkedLeg>, password: Option<[u8; 16]>) -> Self {
+        let now = Instant::now();
+        let longest = legs.iter().map(|leg| leg.credentials().timeout).max();
+        let lifetime = Duration::from_millis(longest.unwrap_or_default().into());
+        Self::Parked {
+            legs,
+            password,
+            over: now + lifetime,
+            until: now + lifetime.max(KEPT),
+        }
+    }
 }
 
 /// All client sessions.
@@ -135,15 +156,7 @@ impl Registry {
 
     /// Keeps remote sessions known from before a restart until their client comes back.
     pub(crate) fn restore(&self, session: SessionId, legs: Vec<ParkedLeg>) {
-        let until = Instant::now() + lifetime(&legs);
-        lock(&self.0).insert(
-            session,
-            Entry::Parked {
-                legs,
-                password: None,
-                until,
-            },
-        );
+        lock(&self.0).insert(session, Entry::parked(legs, None));
     }
 
     /// Home has refused a session. If that was its true password, it has expired, and what is left
@@ -163,10 +176,18 @@ impl Registry {
         }
     }
 
-    /// Takes out the sessions whose clients have not come back in time: their ensembles have
-    /// expired them.
+    /// Takes out the sessions whose clients have not come back in time. Of those that may come back
+    /// after their remote sessions have expired, less is kept: what they had seen when they armed
+    /// their watches may be a lot, and to know nothing of it hides no change.
     pub(crate) fn expired(&self, now: Instant) -> Vec<SessionId> {
         let mut sessions = lock(&self.0);
+        for entry in sessions.values_mut() {
+            if let Entry::Parked { legs, over, .. } = entry
+                && *over <= now
+            {
+                legs.iter_mut().for_each(ParkedLeg::outlived);
+            }
+        }
         let late = |entry: &Entry| matches!(entry, Entry::Parked { until, .. } if *until <= now);
         let gone: Vec<SessionId> = sessions
             .iter()
@@ -200,27 +221,13 @@ impl Place {
         }
         match legs {
             Some(legs) if !legs.is_empty() => {
-                let until = Instant::now() + lifetime(&legs);
-                sessions.insert(
-                    self.session,
-                    Entry::Parked {
-                        legs,
-                        password: Some(self.password),
-                        until,
-                    },
-                );
+                sessions.insert(self.session, Entry::parked(legs, Some(self.password)));
             }
             Some(_) | None => {
                 sessions.remove(&self.session);
             }
         }
     }
-}
-
-/// How long sessions without a connection live on their ensembles: as the longest of them.
-fn lifetime(legs: &[ParkedLeg]) -> Duration {
-    let longest = legs.iter().map(|leg| leg.credentials().timeout).max();
-    Duration::from_millis(longest.unwrap_or_default().into())
 }
 
 /// A panic elsewhere leaves the table as it was between two of its operations.
@@ -303,8 +310,22 @@ mod tests {
     async fn clients_that_do_not_come_back_are_forgotten() {
         let registry = Registry::default();
         registry.restore(ID, legs());
-        let early = Instant::now() + Duration::from_millis(3_999);
+        let early = Instant::now() + KEPT - Duration::from_millis(1);
         assert!(registry.expired(early).is_empty());
         assert_eq!(registry.expired(early + Duration::from_millis(1)), [ID]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_back_after_its_remote_sessions_expired_is_told() {
+        let registry = Registry::default();
+        registry.enter(ID, PASSWORD).await.0.leave(Some(legs()));
+        let late = Instant::now() + Duration::from_secs(60);
+        assert!(registry.expired(late).is_empty());
+        let (_, kept) = registry.enter(ID, PASSWORD).await;
+        assert_eq!(
+            kept,
+            legs(),
+            "their ensembles refuse them, and so the client learns of it"
+        );
     }
 }

@@ -432,6 +432,11 @@ impl ParkedLeg {
         }
     }
 
+    /// Its session has most likely expired: no more is kept than is needed to find that out.
+    pub fn outlived(&mut self) {
+        self.armed = Armed::default();
+    }
+
     /// The ensemble it is on.
     #[must_use]
     pub const fn ensemble(&self) -> EnsembleId {
