@@ -352,10 +352,9 @@ impl Planner<'_> {
                 if list == RECURSIVE_LIST {
                     self.recursive.armed(routes, path);
                     // Each once, or a frame full of `/` would become as many as there are routes.
-                    for rule in routes.below(path) {
-                        if fanned.insert(rule.prefix()) {
-                            add(list, rule, rule.prefix());
-                        }
+                    let once = |rule: &&Rule| fanned.insert(rule.prefix());
+                    for rule in routes.below(path).filter(once) {
+                        add(list, rule, rule.prefix());
                     }
                 }
             }
