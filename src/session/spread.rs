@@ -352,8 +352,7 @@ impl Planner<'_> {
                 if list == RECURSIVE_LIST {
                     self.recursive.armed(routes, path);
                     // Each once, or a frame full of `/` would become as many as there are routes.
-                    let once = |rule: &&Rule| fanned.insert(rule.prefix());
-                    for rule in routes.below(path).filter(once) {
+                    for rule in routes.below(path).filter(|r| fanned.insert(r.prefix())) {
                         add(list, rule, rule.prefix());
                     }
                 }
