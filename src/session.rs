@@ -115,7 +115,8 @@ pub struct Settings {
     rooted: Vec<bool>,
     /// Largest payload of a request, bytes.
     pub frame_limit: usize,
-    /// Bytes of requests a client may have waiting behind a drain or a dial.
+    /// Bytes of requests a client may have waiting behind a drain or a dial, and of replies that
+    /// wait for their turn.
     pub look_ahead: usize,
     /// Replies a client may be owed before it is no longer read.
     pub outstanding: usize,
@@ -314,7 +315,7 @@ impl Session {
     #[must_use]
     pub fn wants_client(&self) -> bool {
         self.phase == Phase::Open
-            && self.pipeline.held_bytes() <= self.settings.look_ahead
+            && self.pipeline.waiting() <= self.settings.look_ahead
             && self.pipeline.owed() < self.settings.outstanding
     }
 
