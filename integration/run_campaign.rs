@@ -7,7 +7,11 @@
     reason = "the ban is for the core; real processes take real time"
 )]
 
-#[expect(dead_code, reason = "the suite runs a part of it only")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on panics, as in the bed"
+)]
 mod campaign;
 #[expect(dead_code, reason = "tests tell it more than campaigns do")]
 mod puppet;
