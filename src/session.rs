@@ -43,9 +43,9 @@ use crate::route::{BarrierKind, EnsembleId, RouteMap};
 use crate::wire::connect::Credentials;
 use crate::wire::frames;
 use crate::wire::opcode::OpCode;
-use crate::wire::request::{close_session, ping};
+use crate::wire::request::close_session;
 use crate::wire::words::Role;
-use crate::wire::{SessionId, Xid, Zxid};
+use crate::wire::{SessionId, Zxid};
 use leg::{Leg, Legs, Owner, State};
 use pipeline::Pipeline;
 use spread::Recursive;
@@ -322,20 +322,6 @@ impl Session {
             let ensemble = leg.ensemble;
             self.legs.adopt(leg);
             self.dial(ensemble, now);
-        }
-    }
-
-    /// The client's connection is about to go, and the legs' with it: their servers hear of them once
-    /// more, so that the client has a whole timeout to come back in.
-    pub fn part(&mut self, now: Tick) {
-        if self.end == End::OfSession {
-            return;
-        }
-        for (ensemble, leg) in self.legs.remotes_mut() {
-            if leg.is_live() {
-                leg.push(Xid::PING, Owner::Ping, now);
-                self.outputs.push_back(Output::ToLeg(ensemble, ping()));
-            }
         }
     }
 
