@@ -15,6 +15,7 @@ mod testbed;
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
+#[expect(dead_code, reason = "the suite runs a short one only")]
 mod campaign;
 #[cfg(test)]
 mod clients;

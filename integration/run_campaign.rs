@@ -7,9 +7,17 @@
     reason = "the ban is for the core; real processes take real time"
 )]
 
-#[expect(dead_code, reason = "the suite runs a part of it only")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on panics, as in the bed"
+)]
 mod campaign;
-#[expect(dead_code, reason = "tests tell it more than campaigns do")]
+#[expect(
+    dead_code,
+    clippy::panic,
+    reason = "tests tell it more than campaigns do; what cannot go on panics"
+)]
 mod puppet;
 #[expect(
     dead_code,

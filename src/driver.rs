@@ -135,6 +135,8 @@ impl Driver {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let end = ready!(self.pump(cx));
+        self.session.part(self.now);
+        self.act_all();
         // What was queued since the last flush; whom it does not reach is gone.
         self.write_all(cx);
         Poll::Ready(end)

@@ -147,7 +147,16 @@ impl Fault {
             .filter(|(at, server)| match self.kind {
                 Kind::Region => true,
                 Kind::Leader => Some(server.address()) == leader,
-                _ => *at == self.which % 3,
+                Kind::Server
+                | Kind::Wire
+                | Kind::Outlasted
+                | Kind::HalfOpen
+                | Kind::Crash
+                | Kind::Stop
+                | Kind::Reload
+                | Kind::Pause
+                | Kind::Coma
+                | Kind::Client => *at == self.which % 3,
             })
             .map(|(_, server)| server)
             .collect();
@@ -159,7 +168,9 @@ impl Fault {
                 server.kill();
             }
         }
-        if self.kind == Kind::Region {
+        // Without a leader nothing can be changed; one that hangs is not replaced so soon.
+        let waits = hangs || self.kind == Kind::Region;
+        if waits {
             thread::sleep(self.hold);
         } else {
             self.meanwhile(world, number);
@@ -171,7 +182,7 @@ impl Fault {
                 server.restart();
             }
         }
-        if self.kind == Kind::Region {
+        if waits {
             change(world, number);
         }
         ensemble.await_ready();

@@ -82,7 +82,8 @@ impl World {
             let number = world.clients.len();
             let link = Relay::to(world.sites[region].sidecar.address());
             let base = format!("{}{number}", REGIONS[region]);
-            let running = launch(&link, &base, region, spans);
+            let regions = (0..2).filter(|used| spans || *used == region);
+            let running = launch(&link, &base, regions);
             world.clients.push(Client {
                 region,
                 spans,
@@ -121,7 +122,9 @@ impl World {
         let client = &mut self.clients[number];
         client.generation += 1;
         let name = client.name();
-        client.running = launch(&client.link, &name, client.region, client.spans);
+        let regions = (0..2).filter(|region| client.uses(*region));
+        let running = launch(&client.link, &name, regions);
+        client.running = running;
         client.running.expect("ready", PATIENCE);
     }
 
@@ -190,8 +193,9 @@ fn site(ensembles: &[Ensemble], home: usize, zoonet: &Path) -> Site {
     }
 }
 
-fn launch(link: &Relay, name: &str, region: usize, spans: bool) -> Running {
-    let tops = (0..2).filter(|top| spans || *top == region).map(top);
+/// A client that uses the tops of `regions`.
+fn launch(link: &Relay, name: &str, regions: impl Iterator<Item = usize>) -> Running {
+    let tops = regions.map(top);
     Python::file("clients/campaigner.py")
         .arg("--connect")
         .arg(link.address())

@@ -50,7 +50,7 @@ fn a_prefix_moves(name: &str, notice: impl Fn(&Sidecar)) {
     other.ask(&format!("ephemeral /{name}-other"));
     other.ask(&format!("ephemeral /eu/{name}-other"));
     other.ask(&format!("watch /eu/{name}-watched"));
-    sidecar.rewrite(&setup.clone().route(&path, "us"));
+    sidecar.rewrite(&setup.route(&path, "us"));
     notice(&sidecar);
     user.sees("state SUSPENDED");
     user.sees("state CONNECTED");

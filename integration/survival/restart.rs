@@ -191,7 +191,7 @@ fn on_a_full_disk_no_leg_is_opened_and_home_works() {
     let inside = PathBuf::from(format!("/proc/{}/root", sidecar.pid().unwrap()));
     let filler = sidecar.state().join("filler");
     fs::remove_file(inside.join(filler.strip_prefix("/").unwrap())).unwrap();
-    eventually("there is space", || client.ask("get /eu/full") == "");
+    eventually("there is space", || client.ask("get /eu/full").is_empty());
     assert_eq!(client.ask("ephemeral /eu/full-mine"), "/eu/full-mine");
     assert_eq!(client.seen_behind(&[]), [""; 0]);
 }

@@ -350,9 +350,13 @@ impl Leg {
     /// Doubles the wait up to a bound and takes a random half of it off, so that many sessions do
     /// not come back at once.
     fn back_off(&mut self, now: Tick) {
+        // A session that is waited with for too long is lost though its ensemble is back.
+        let longest = self.session().map_or(LONGEST_BACKOFF, |credentials| {
+            u64::from(credentials.timeout / 10).clamp(FIRST_BACKOFF, LONGEST_BACKOFF)
+        });
         let wait = FIRST_BACKOFF
             .saturating_mul(1 << self.failures.min(6))
-            .min(LONGEST_BACKOFF);
+            .min(longest);
         self.failures = self.failures.saturating_add(1);
         // The generator of Knuth's MMIX.
         self.chance = self
@@ -612,6 +616,16 @@ mod tests {
             (request.session, request.last_zxid_seen),
             (SessionId(1), Zxid(77))
         );
+    }
+
+    #[test]
+    fn a_session_is_not_waited_with_until_it_is_lost() {
+        let mut leg = leg();
+        for _ in 0..8 {
+            leg.unreachable(Tick(0));
+            assert!(leg.not_before <= Tick(900), "a tenth of its timeout");
+        }
+        assert!(leg.not_before > Tick(450));
     }
 
     #[test]

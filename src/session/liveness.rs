@@ -9,7 +9,7 @@ use super::answer::CLOSE_BOUND;
 use super::event::{Event, Loss};
 use super::leg::{Leg, Owner, State};
 use super::pipeline::Step;
-use super::{Output, Phase, Session, Tick};
+use super::{End, Output, Phase, Session, Tick};
 use crate::route::EnsembleId;
 use crate::wire::{Xid, reply, request};
 
@@ -187,6 +187,21 @@ impl Session {
         self.switch.lost(ensemble);
         self.happened(Event::LegRetired { ensemble });
         self.send_held(now);
+    }
+
+    /// The client's connection is about to go, and the legs' with it: their servers hear of them once
+    /// more, so that the client has a whole timeout to come back in.
+    pub fn part(&mut self, now: Tick) {
+        if self.end == End::OfSession {
+            return;
+        }
+        for (ensemble, leg) in self.legs.remotes_mut() {
+            if leg.is_live() {
+                leg.push(Xid::PING, Owner::Ping, now);
+                self.outputs
+                    .push_back(Output::ToLeg(ensemble, request::ping()));
+            }
+        }
     }
 
     /// Whether the client waits for something that is not home's.

@@ -25,6 +25,13 @@ fn a_leg_is_pinged_while_the_client_lives_and_no_longer() {
 }
 
 #[test]
+fn a_client_that_goes_leaves_its_legs_a_whole_timeout() {
+    let mut bed = Bed::with_leg();
+    bed.session.part(Tick(2_900));
+    assert_eq!(bed.drain(), [sent(EU, -2, OpCode::Ping)]);
+}
+
+#[test]
 fn home_is_touched_for_a_client_that_is_busy_elsewhere() {
     let mut bed = Bed::with_leg();
     for xid in 1..=5 {
