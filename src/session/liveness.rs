@@ -190,9 +190,10 @@ impl Session {
     }
 
     /// The client's connection is about to go, and the legs' with it: their servers hear of them once
-    /// more, so that the client has a whole timeout to come back in.
+    /// more, so that the client has a whole timeout to come back in. Not so for a client that was
+    /// silent for a timeout: home has expired it (T24).
     pub fn part(&mut self, now: Tick) {
-        if self.end == End::OfSession {
+        if self.end == End::OfSession || now >= self.alive_until() {
             return;
         }
         for (ensemble, leg) in self.legs.remotes_mut() {

@@ -29,6 +29,9 @@ fn a_client_that_goes_leaves_its_legs_a_whole_timeout() {
     let mut bed = Bed::with_leg();
     bed.session.part(Tick(2_900));
     assert_eq!(bed.drain(), [sent(EU, -2, OpCode::Ping)]);
+    let mut bed = Bed::with_leg();
+    bed.session.part(Tick(9_000));
+    assert_eq!(bed.drain(), [], "home has expired it by now");
 }
 
 #[test]
