@@ -352,10 +352,8 @@ impl Planner<'_> {
                 if list == RECURSIVE_LIST {
                     self.recursive.armed(routes, path);
                     // Each once, or a frame full of `/` would become as many as there are routes.
-                    for rule in routes.below(path) {
-                        if fanned.insert(rule.prefix()) {
-                            add(list, rule, rule.prefix());
-                        }
+                    for rule in routes.below(path).filter(|r| fanned.insert(r.prefix())) {
+                        add(list, rule, rule.prefix());
                     }
                 }
             }
