@@ -206,12 +206,20 @@ impl Registry {
 }
 
 impl Place {
+    /// Whether no newer connection has taken this one's place.
+    pub(crate) fn is_current(&self) -> bool {
+        self.is_in(&lock(&self.registry.0))
+    }
+
+    fn is_in(&self, sessions: &HashMap<SessionId, Entry>) -> bool {
+        matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox))
+    }
+
     /// The connection is over: `legs` are kept for the next one, or nothing where the session
     /// itself has ended.
     pub(crate) fn leave(self, legs: Option<Vec<ParkedLeg>>) {
         let mut sessions = lock(&self.registry.0);
-        let mine = matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox));
-        if !mine {
+        if !self.is_in(&sessions) {
             return;
         }
         match legs {
