@@ -2,6 +2,7 @@
 
 mod bed;
 mod close;
+mod gathered;
 mod liveness;
 mod loss;
 mod order;
