@@ -424,11 +424,13 @@ impl Session {
                 payload,
             };
             let bound = self.settings.ledger_limit;
-            self.legs
-                .get(step.to)
-                .ledger
-                .set_watches(&request, Sent::No, bound);
-            self.accept(step.seq, step.part);
+            let ledger = &mut self.legs.get(step.to).ledger;
+            ledger.set_watches(&request, Sent::No, bound);
+            if ledger.is_complete() {
+                self.accept(step.seq, step.part);
+            } else {
+                self.end();
+            }
             return;
         }
         self.fail(step.seq, step.part);

@@ -56,3 +56,14 @@ fn watches_whose_arming_is_lost_end_the_clients_connection() {
         "it would believe in watches that are not there"
     );
 }
+
+#[test]
+fn watches_beyond_what_can_be_kept_for_an_ensemble_out_of_reach_are_not_confirmed() {
+    let mut settings = settings();
+    settings.ledger_limit = 10;
+    let mut bed = Bed::with(settings, Origin::New);
+    let lists = [vec![b"/eu/x".to_vec()], vec![], vec![]];
+    bed.client(&request::set_watches(Xid(1), OpCode::SetWatches, 5, &lists));
+    bed.session.leg_unreachable(EU, bed.now);
+    assert_eq!(bed.drain(), [Out::CloseClient]);
+}
