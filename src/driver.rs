@@ -10,6 +10,7 @@ mod pipe;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,8 +57,8 @@ pub(crate) enum End {
 /// What came of work in the background.
 enum Arrival {
     Leg(EnsembleId, Result<Attached, LegError>),
-    Role(EnsembleId, Option<Role>),
-    Nothing,
+    Role(EnsembleId, SocketAddr, Option<Role>),
+    Forgotten(EnsembleId),
 }
 
 /// Where a frame came from or goes to.
@@ -401,7 +402,7 @@ impl Driver {
         let (dialer, client) = (self.dialer.clone(), self.session.id());
         self.background.spawn(async move {
             dialer.forget(client, ensemble).await;
-            Arrival::Nothing
+            Arrival::Forgotten(ensemble)
         });
     }
 
@@ -419,7 +420,7 @@ impl Driver {
         };
         let dialer = self.dialer.clone();
         self.background
-            .spawn(async move { Arrival::Role(ensemble, dialer.role(peer).await) });
+            .spawn(async move { Arrival::Role(ensemble, peer, dialer.role(peer).await) });
     }
 
     fn take_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
@@ -429,8 +430,14 @@ impl Driver {
             let Ok(arrival) = arrival else { continue };
             moved = true;
             match arrival {
-                Arrival::Role(ensemble, Some(role)) => self.session.role(ensemble, role),
-                Arrival::Role(_, None) | Arrival::Nothing => {}
+                Arrival::Role(ensemble, of, Some(role)) => {
+                    // The leg may have gone to another server since it was asked.
+                    if self.legs.get(ensemble).and_then(Pipe::peer) == Some(of) {
+                        self.session.role(ensemble, role);
+                    }
+                }
+                Arrival::Role(_, _, None) => {}
+                Arrival::Forgotten(ensemble) => self.session.forgotten(ensemble, self.now),
                 Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
             }
             self.act_all();

@@ -119,21 +119,18 @@ impl Registry {
         session: SessionId,
         password: [u8; 16],
     ) -> (Place, Vec<ParkedLeg>) {
-        let mut older = self.live(session);
-        if let Some((mailbox, over)) = &mut older {
-            mailbox.send(Command::TakeOver);
-            // Its end is when its sender goes; one that does not end in time keeps its legs.
-            let _ = timeout(TAKEOVER, over.changed()).await;
-        }
         let mailbox = Arc::new(Mailbox::default());
         let (sender, over) = watch::channel(());
-        let entry = Entry::Live {
-            mailbox: Arc::clone(&mailbox),
-            over,
-        };
-        let legs = match lock(&self.0).insert(session, entry) {
-            Some(Entry::Parked { legs, .. }) => legs,
-            Some(Entry::Live { .. }) | None => Vec::new(),
+        let mut told = None;
+        let legs = loop {
+            let (older, mut ends) = match self.claim(session, &mailbox, &over, told.as_ref()) {
+                Ok(legs) => break legs,
+                Err(older) => older,
+            };
+            older.send(Command::TakeOver);
+            // Its end is when its sender goes; one that does not end in time keeps its legs.
+            let _ = timeout(TAKEOVER, ends.changed()).await;
+            told = Some(older);
         };
         (
             Place {
@@ -147,10 +144,29 @@ impl Registry {
         )
     }
 
-    fn live(&self, session: SessionId) -> Option<(Arc<Mailbox>, watch::Receiver<()>)> {
-        match lock(&self.0).get(&session) {
-            Some(Entry::Live { mailbox, over }) => Some((Arc::clone(mailbox), over.clone())),
-            Some(Entry::Parked { .. }) | None => None,
+    /// Puts a connection in the place of whatever is there, with the legs kept for it; unless that
+    /// is another connection which has not been `told` yet. While one waits for an older one to go
+    /// a third may have come.
+    fn claim(
+        &self,
+        session: SessionId,
+        mailbox: &Arc<Mailbox>,
+        over: &watch::Receiver<()>,
+        told: Option<&Arc<Mailbox>>,
+    ) -> Result<Vec<ParkedLeg>, (Arc<Mailbox>, watch::Receiver<()>)> {
+        let mut sessions = lock(&self.0);
+        if let Some(Entry::Live { mailbox, over }) = sessions.get(&session)
+            && told.is_none_or(|told| !Arc::ptr_eq(told, mailbox))
+        {
+            return Err((Arc::clone(mailbox), over.clone()));
+        }
+        let entry = Entry::Live {
+            mailbox: Arc::clone(mailbox),
+            over: over.clone(),
+        };
+        match sessions.insert(session, entry) {
+            Some(Entry::Parked { legs, .. }) => Ok(legs),
+            Some(Entry::Live { .. }) | None => Ok(Vec::new()),
         }
     }
 
@@ -211,12 +227,20 @@ impl Registry {
 }
 
 impl Place {
+    /// Whether no newer connection has taken this one's place.
+    pub(crate) fn is_current(&self) -> bool {
+        self.is_in(&lock(&self.registry.0))
+    }
+
+    fn is_in(&self, sessions: &HashMap<SessionId, Entry>) -> bool {
+        matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox))
+    }
+
     /// The connection is over: `legs` are kept for the next one, or nothing where the session
     /// itself has ended.
     pub(crate) fn leave(self, legs: Option<Vec<ParkedLeg>>) {
         let mut sessions = lock(&self.registry.0);
-        let mine = matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox));
-        if !mine {
+        if !self.is_in(&sessions) {
             return;
         }
         match legs {
@@ -283,6 +307,29 @@ mod tests {
         leaves.await.unwrap();
     }
 
+    /// Leaves once it is told to.
+    async fn leaves(place: Place) {
+        std::future::poll_fn(|cx| match place.mailbox.take(cx) {
+            commands if commands.is_empty() => std::task::Poll::Pending,
+            _ => std::task::Poll::Ready(()),
+        })
+        .await;
+        place.leave(Some(legs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_that_come_at_once_each_gets_what_is_kept() {
+        let registry = Registry::default();
+        let (older, _) = registry.enter(ID, PASSWORD).await;
+        let comes = async || {
+            let (place, kept) = registry.enter(ID, PASSWORD).await;
+            let told = leaves(place);
+            assert_eq!(kept, legs(), "or its ephemerals go and nobody is told");
+            let _ = timeout(TAKEOVER, told).await;
+        };
+        tokio::join!(leaves(older), comes(), comes());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_go_is_passed_over_and_cannot_harm_the_newer() {
         let registry = Registry::default();
@@ -291,9 +338,7 @@ mod tests {
         assert!(kept.is_empty());
         older.leave(Some(legs()));
         assert!(
-            registry
-                .live(ID)
-                .is_some_and(|(mailbox, _)| Arc::ptr_eq(&mailbox, &newer.mailbox))
+            matches!(lock(&registry.0).get(&ID), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &newer.mailbox))
         );
     }
 

@@ -115,7 +115,8 @@ pub struct Settings {
     rooted: Vec<bool>,
     /// Largest payload of a request, bytes.
     pub frame_limit: usize,
-    /// Bytes of requests a client may have waiting behind a drain or a dial.
+    /// Bytes of requests a client may have waiting behind a drain or a dial, and of replies that
+    /// wait for their turn.
     pub look_ahead: usize,
     /// Replies a client may be owed before it is no longer read.
     pub outstanding: usize,
@@ -198,7 +199,7 @@ pub enum Output {
     LearnRole(EnsembleId),
     /// Close the leg's connection, or give up dialling it.
     HangUp(EnsembleId),
-    /// The leg's session is over: it need not be remembered any longer.
+    /// The leg's session need not be remembered any longer; the answer is [`Session::forgotten`].
     Forget(EnsembleId),
     /// Write what is to be written to the client, then close everything. Nothing follows.
     CloseClient,
@@ -254,6 +255,8 @@ pub struct Session {
     heard: Tick,
     /// When something was written to the client last.
     written: Tick,
+    /// When [`Session::tick`] was called last.
+    ticked: Tick,
     outputs: VecDeque<Output>,
 }
 
@@ -290,6 +293,7 @@ impl Session {
             shown: Zxid::NONE,
             heard: now,
             written: now,
+            ticked: now,
             outputs: VecDeque::new(),
         }
     }
@@ -311,7 +315,7 @@ impl Session {
     #[must_use]
     pub fn wants_client(&self) -> bool {
         self.phase == Phase::Open
-            && self.pipeline.held_bytes() <= self.settings.look_ahead
+            && self.pipeline.waiting() <= self.settings.look_ahead
             && self.pipeline.owed() < self.settings.outstanding
     }
 
@@ -372,7 +376,7 @@ impl Session {
 
     /// A server granted the session that was dialled for.
     pub fn leg_up(&mut self, ensemble: EnsembleId, credentials: Credentials, now: Tick) {
-        if !self.serves() {
+        if self.phase == Phase::Ended {
             self.outputs.push_back(Output::HangUp(ensemble));
             return;
         }
@@ -382,6 +386,10 @@ impl Session {
             timeout: credentials.timeout,
         });
         self.legs.get(ensemble).up(credentials, now);
+        if !self.serves() {
+            self.close_leg(ensemble, now);
+            return;
+        }
         for index in 0..self.auths.len() {
             self.add_auth(ensemble, index, now);
         }
@@ -394,13 +402,20 @@ impl Session {
     pub fn leg_refused(&mut self, ensemble: EnsembleId, now: Tick) {
         let leg = self.legs.get(ensemble);
         let owned = leg.ledger.owns_ephemerals();
-        leg.expired();
+        let told = owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire;
         self.happened(Event::LegExpired { ensemble, owned });
-        self.outputs.push_back(Output::Forget(ensemble));
-        if owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire {
+        if told && self.serves() {
+            // What was lost stays known until home has ended the session: it may not hear of it.
+            self.legs.get(ensemble).idle_again();
             self.expire(now);
-        } else {
+            return;
+        }
+        self.legs.get(ensemble).expired();
+        self.outputs.push_back(Output::Forget(ensemble));
+        if self.serves() {
             self.dial(ensemble, now);
+        } else {
+            self.release(now);
         }
     }
 
@@ -466,11 +481,7 @@ impl Session {
 
     /// Ends the whole session, at home and elsewhere; home tells the client so when it comes back.
     fn expire(&mut self, now: Tick) {
-        if !self.serves() {
-            return;
-        }
         self.phase = Phase::Expiring { since: now };
-        self.end = End::OfSession;
         self.close_legs(now);
         let home = &mut self.legs.home;
         let xid = home.own_xid();

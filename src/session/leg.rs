@@ -77,7 +77,8 @@ pub(super) enum State {
     Dialing { resume: Option<Credentials> },
     /// Requests may go out.
     Live(Credentials),
-    /// Its session is being ended because nobody needs it.
+    /// Its session is being ended because nobody needs it: it is forgotten first and closed then,
+    /// so that a restart in between does not find a session that looks as if it had expired.
     Retiring(Credentials),
 }
 
@@ -90,10 +91,11 @@ pub(super) struct Leg {
     holding: u32,
     /// What the connection's server is, once known.
     pub(super) role: Option<Role>,
-    /// The largest zxid this leg has shown.
+    /// The largest zxid a reply of this leg has shown.
     pub(super) zxid: Zxid,
     pub(super) sent: Tick,
-    pub(super) heard: Tick,
+    /// When a request was answered last.
+    answered: Tick,
     next_xid: i32,
     /// Credentials this ensemble refuses, by their place in the session's list.
     pub(super) refused_auths: BTreeSet<usize>,
@@ -136,7 +138,7 @@ impl Leg {
             role: None,
             zxid: Zxid::NONE,
             sent: now,
-            heard: now,
+            answered: now,
             next_xid: FIRST_OWN_XID,
             refused_auths: BTreeSet::new(),
             ledger: Ledger::default(),
@@ -243,9 +245,11 @@ impl Leg {
         frames
     }
 
-    /// When the oldest request that has to be answered in time was sent.
-    pub(super) fn oldest(&self) -> Option<Tick> {
-        self.in_flight.front().map(|waiting| waiting.sent)
+    /// Since when the oldest request waits for its answer, those it waits behind not counted: a
+    /// long pipeline that is being answered is no fault of the server.
+    pub(super) fn waits_since(&self) -> Option<Tick> {
+        let oldest = self.in_flight.front()?;
+        Some(oldest.sent.max(self.answered))
     }
 
     /// Whether a ping of the client's is on its way.
@@ -272,9 +276,13 @@ impl Leg {
     }
 
     /// What a later connection of the client can go on with, if there is a session.
-    pub(super) fn into_parked(self, ensemble: EnsembleId) -> Option<ParkedLeg> {
+    pub(super) fn into_parked(mut self, ensemble: EnsembleId) -> Option<ParkedLeg> {
         let credentials = self.session().cloned()?;
+        self.lose_in_flight();
+        // A connection that did not get so far as to ask for watches leaves what it had found.
+        let before = (!self.ledger.watches()).then_some(self.before);
         let (armed, owned) = self.ledger.into_parts();
+        let armed = before.unwrap_or(armed);
         Some(ParkedLeg {
             ensemble,
             credentials,
@@ -284,11 +292,14 @@ impl Leg {
         })
     }
 
-    /// Whether an end of the session is on its way.
+    /// Whether an end of the session is on its way, or goes out once it is attached.
     pub(super) fn closes(&self) -> bool {
-        self.in_flight
-            .iter()
-            .any(|waiting| waiting.owner == Owner::Close)
+        let comes = matches!(self.state, State::Dialing { resume: Some(_) });
+        comes
+            || self
+                .in_flight
+                .iter()
+                .any(|waiting| waiting.owner == Owner::Close)
     }
 
     /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
@@ -319,13 +330,18 @@ impl Leg {
         self.awaited = None;
         self.used = now;
         self.sent = now;
-        self.heard = now;
+        self.answered = now;
     }
 
     /// No server could be reached: not again before a while that grows.
     pub(super) fn unreachable(&mut self, now: Tick) {
         self.out_of_reach = true;
         self.back_off(now);
+        self.idle_again();
+    }
+
+    /// No connection is wanted for now; the session stays known.
+    pub(super) fn idle_again(&mut self) {
         self.state = State::Idle {
             resume: self.session().cloned(),
         };
@@ -361,10 +377,13 @@ impl Leg {
         }
     }
 
-    /// A frame came in.
+    /// A frame came in. What an event says of the zxid does not count, as with stock clients:
+    /// another event of the same transaction may be behind it.
     pub(super) fn heard(&mut self, header: &ReplyHeader, now: Tick) {
-        self.heard = now;
-        self.zxid = self.zxid.max(header.zxid);
+        if header.xid != Xid::NOTIFICATION {
+            self.answered = now;
+            self.zxid = self.zxid.max(header.zxid);
+        }
         self.failures = 0;
     }
 
@@ -380,14 +399,16 @@ impl Leg {
         self.role = None;
         self.holding = 0;
         self.ledger.disconnected(self.zxid);
-        for note in self
-            .in_flight
-            .iter()
-            .filter_map(|lost| lost.note.as_deref())
-        {
+        self.lose_in_flight()
+    }
+
+    /// What was in flight; nobody will know what came of it.
+    fn lose_in_flight(&mut self) -> VecDeque<InFlight> {
+        let lost = std::mem::take(&mut self.in_flight);
+        for note in lost.iter().filter_map(|lost| lost.note.as_deref()) {
             self.ledger.lost(note);
         }
-        std::mem::take(&mut self.in_flight)
+        lost
     }
 }
 

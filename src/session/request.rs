@@ -373,19 +373,27 @@ impl Session {
         self.outputs.push_back(Output::ToLeg(step.to, step.frame));
     }
 
+    /// Ends every remote session. One that is being attached again is ended when it comes.
     pub(super) fn close_legs(&mut self, now: Tick) {
-        for (ensemble, leg) in self.legs.remotes_mut() {
-            match leg.state {
-                State::Live(_) => {
-                    let xid = leg.own_xid();
-                    leg.push(xid, Owner::Close, now);
-                    self.outputs
-                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
+        let legs: Vec<EnsembleId> = self.legs.remotes().map(|(ensemble, _)| ensemble).collect();
+        for ensemble in legs {
+            match self.legs.get(ensemble).state {
+                State::Live(_) => self.close_leg(ensemble, now),
+                State::Dialing { resume: None } => {
+                    self.outputs.push_back(Output::HangUp(ensemble));
                 }
-                State::Dialing { .. } => self.outputs.push_back(Output::HangUp(ensemble)),
-                State::Idle { .. } | State::Retiring(_) => {}
+                State::Dialing { resume: Some(_) } | State::Idle { .. } | State::Retiring(_) => {}
             }
         }
+    }
+
+    /// Ends the session of a live remote leg.
+    pub(super) fn close_leg(&mut self, ensemble: EnsembleId, now: Tick) {
+        let leg = self.legs.get(ensemble);
+        let xid = leg.own_xid();
+        leg.push(xid, Owner::Close, now);
+        self.outputs
+            .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
     }
 
     /// Answers CONNECTIONLOSS to the requests at the front of the queue that wait for an ensemble
@@ -416,11 +424,13 @@ impl Session {
                 payload,
             };
             let bound = self.settings.ledger_limit;
-            self.legs
-                .get(step.to)
-                .ledger
-                .set_watches(&request, Sent::No, bound);
-            self.accept(step.seq, step.part);
+            let ledger = &mut self.legs.get(step.to).ledger;
+            ledger.set_watches(&request, Sent::No, bound);
+            if ledger.is_complete() {
+                self.accept(step.seq, step.part);
+            } else {
+                self.end();
+            }
             return;
         }
         self.fail(step.seq, step.part);

@@ -336,6 +336,7 @@ impl Planner<'_> {
             return Plan::Through(home);
         };
         let mut split: BTreeMap<EnsembleId, Vec<Vec<Vec<u8>>>> = BTreeMap::new();
+        let mut fanned = BTreeSet::new();
         let mut add = |list: usize, rule: &Rule, path: &[u8]| {
             let own = split
                 .entry(rule.ensemble())
@@ -350,13 +351,15 @@ impl Planner<'_> {
                 add(list, routes.route(path), path);
                 if list == RECURSIVE_LIST {
                     self.recursive.armed(routes, path);
-                    for rule in routes.below(path) {
+                    // Each once, or a frame full of `/` would become as many as there are routes.
+                    for rule in routes.below(path).filter(|r| fanned.insert(r.prefix())) {
                         add(list, rule, rule.prefix());
                     }
                 }
             }
         }
-        if !self.settings.is_rooted(home) && split.keys().all(|ensemble| *ensemble == home) {
+        let at_home = split.keys().all(|ensemble| *ensemble == home);
+        if split.is_empty() || (at_home && !self.settings.is_rooted(home)) {
             return Plan::Through(home);
         }
         let none = Armed::default();
