@@ -248,18 +248,32 @@ impl Fault {
 
     fn reload(&self, world: &World, number: usize) {
         let site = &world.sites[self.whose];
-        let route = match self.which % 3 {
+        let told = |words: &str| site.sidecar.log().matches(words).count();
+        let (route, said) = match self.which % 3 {
             // Nobody uses it.
-            0 => site
-                .setup
-                .clone()
-                .route(&format!("/us/unused-{number}"), "eu"),
-            1 => site.setup.clone().route("/broken", "nowhere"),
-            _ => site.setup.clone(),
+            0 => {
+                let unused = format!("/us/unused-{number}");
+                (site.setup.clone().route(&unused, "eu"), "reloaded")
+            }
+            1 => (
+                site.setup.clone().route("/broken", "nowhere"),
+                "not reloaded",
+            ),
+            _ => (site.setup.clone(), "reloaded"),
         };
-        site.sidecar.rewrite(&route);
-        site.sidecar.signal(Signal::HUP);
-        self.meanwhile(world, number);
+        for (setup, said) in [(&route, said), (&site.setup, "reloaded")] {
+            let before = told(said);
+            site.sidecar.rewrite(setup);
+            site.sidecar.signal(Signal::HUP);
+            for _ in 0..200 {
+                if told(said) > before {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            assert!(told(said) > before, "the sidecar does not say \"{said}\"");
+        }
+        change(world, number);
     }
 
     fn client(&self, world: &mut World, number: usize, allowed: &mut Allowed) {
