@@ -5,12 +5,12 @@
 //! that go to one place are written from there with one call: what is not composed costs what a
 //! relay costs. An idle connection holds no buffer.
 
+mod background;
 mod legs;
 mod pipe;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,14 +21,13 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::dial::{Attached, Dialer, LegError};
+use crate::dial::Dialer;
 use crate::registry::{Command, Mailbox};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
 use crate::telemetry::Watcher;
-use crate::wire::connect::ConnectResponse;
 use crate::wire::frames::{PREFIX, frame_size};
-use crate::wire::words::Role;
+use background::Arrival;
 use legs::Legs;
 use pipe::{Intake, Pipe};
 
@@ -52,13 +51,6 @@ pub(crate) enum End {
     TakenOver,
     /// The client sent what cannot be answered.
     Fault(ClientFault),
-}
-
-/// What came of work in the background.
-enum Arrival {
-    Leg(EnsembleId, Result<Attached, LegError>),
-    Role(EnsembleId, SocketAddr, Option<Role>),
-    Forgotten(EnsembleId),
 }
 
 /// Where a frame came from or goes to.
@@ -395,71 +387,6 @@ impl Driver {
             Output::Forget(ensemble) => self.forget(ensemble),
             Output::CloseClient => self.closing = Some(Instant::now() + FAREWELL),
             Output::Happened(event) => self.watcher.happened(&event),
-        }
-    }
-
-    fn forget(&mut self, ensemble: EnsembleId) {
-        let (dialer, client) = (self.dialer.clone(), self.session.id());
-        self.background.spawn(async move {
-            dialer.forget(client, ensemble).await;
-            Arrival::Forgotten(ensemble)
-        });
-    }
-
-    fn dial(&mut self, ensemble: EnsembleId, handshake: Vec<u8>) {
-        let (dialer, client) = (self.dialer.clone(), self.session.id());
-        let dial =
-            async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
-        let abort = self.background.spawn(dial);
-        self.dialing.insert(ensemble, abort);
-    }
-
-    fn learn_role(&mut self, ensemble: EnsembleId) {
-        let Some(peer) = self.legs.get(ensemble).and_then(Pipe::peer) else {
-            return;
-        };
-        let dialer = self.dialer.clone();
-        self.background
-            .spawn(async move { Arrival::Role(ensemble, peer, dialer.role(peer).await) });
-    }
-
-    fn take_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        while let Poll::Ready(Some(arrival)) = self.background.poll_join_next(cx) {
-            // A task that was aborted has nothing to say.
-            let Ok(arrival) = arrival else { continue };
-            moved = true;
-            match arrival {
-                Arrival::Role(ensemble, of, Some(role)) => {
-                    // The leg may have gone to another server since it was asked.
-                    if self.legs.get(ensemble).and_then(Pipe::peer) == Some(of) {
-                        self.session.role(ensemble, role);
-                    }
-                }
-                Arrival::Role(_, _, None) => {}
-                Arrival::Forgotten(ensemble) => self.session.forgotten(ensemble, self.now),
-                Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
-            }
-            self.act_all();
-        }
-        moved
-    }
-
-    fn dialled(&mut self, ensemble: EnsembleId, outcome: Result<Attached, LegError>) {
-        self.dialing.remove(&ensemble);
-        match outcome {
-            Ok(attached) => match attached.response {
-                ConnectResponse::Granted(credentials) => {
-                    self.legs.insert(ensemble, Pipe::new(attached.stream));
-                    self.learn_role(ensemble);
-                    self.session.leg_up(ensemble, credentials, self.now);
-                }
-                ConnectResponse::Refused => self.session.leg_refused(ensemble, self.now),
-            },
-            Err(error) => {
-                self.watcher.cannot_open(&error);
-                self.session.leg_unreachable(ensemble, self.now);
-            }
         }
     }
 
