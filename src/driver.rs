@@ -195,8 +195,8 @@ impl Driver {
             return Some(End::ClientGone);
         }
         let closing = self.closing?;
-        let done = self.client.unwritten() == 0 || Instant::now() >= closing;
-        done.then_some(End::Closed)
+        let done = self.client.unwritten() == 0 && self.client.farewell(cx).is_ready();
+        (done || Instant::now() >= closing).then_some(End::Closed)
     }
 
     /// The first leg that is found broken.
@@ -495,6 +495,9 @@ impl Driver {
         let elapsed = self.epoch.elapsed().as_millis();
         self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
         if self.closing.is_none() {
+            if self.client.unwritten() >= HIGH_WATER {
+                self.session.legs_unread(self.now);
+            }
             self.session.tick(self.now);
             self.act_all();
         }

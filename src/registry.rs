@@ -254,6 +254,16 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// A connection that ended without a word, in a panic, leaves nothing behind.
+    fn drop(&mut self) {
+        let mut sessions = lock(&self.registry.0);
+        if self.is_in(&sessions) {
+            sessions.remove(&self.session);
+        }
+    }
+}
+
 /// A panic elsewhere leaves the table as it was between two of its operations.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -287,6 +297,13 @@ mod tests {
         assert_eq!(kept, legs());
         place.leave(None);
         assert!(registry.enter(ID, PASSWORD).await.1.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_just_ends_leaves_nothing_behind() {
+        let registry = Registry::default();
+        drop(registry.enter(ID, PASSWORD).await);
+        assert!(lock(&registry.0).is_empty());
     }
 
     #[tokio::test]

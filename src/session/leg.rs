@@ -387,6 +387,11 @@ impl Leg {
         self.failures = 0;
     }
 
+    /// Nothing of this leg was read just now, so nothing can be said of how it answers.
+    pub(super) fn unread(&mut self, now: Tick) {
+        self.answered = now;
+    }
+
     /// The connection is gone: what was in flight on it. Its session stays to be resumed, at once
     /// unless the connection never carried a frame: then its server is no good.
     pub(super) fn lost(&mut self, now: Tick) -> VecDeque<InFlight> {

@@ -168,6 +168,12 @@ impl Session {
         }
     }
 
+    /// The client takes no more for now, so the legs are not read: that they seem not to answer is
+    /// not their fault.
+    pub fn legs_unread(&mut self, now: Tick) {
+        self.legs.remotes_mut().for_each(|(_, leg)| leg.unread(now));
+    }
+
     /// A leg's session is no longer on record: now it can be closed.
     pub fn forgotten(&mut self, ensemble: EnsembleId, now: Tick) {
         let leg = self.legs.get(ensemble);

@@ -93,6 +93,16 @@ fn a_request_that_takes_too_long_is_connectionloss_and_its_connection_goes() {
 }
 
 #[test]
+fn a_client_that_does_not_read_costs_no_leg() {
+    let mut bed = Bed::with_leg();
+    bed.set(1, "/eu/x");
+    bed.session.legs_unread(Tick(2_249));
+    bed.now = Tick(2_250);
+    bed.session.tick(bed.now);
+    assert_eq!(bed.drain(), []);
+}
+
+#[test]
 fn a_ping_that_is_not_answered_ends_the_connection() {
     let mut bed = Bed::with_leg();
     assert_eq!(bed.pass_to(3_000), [sent(EU, -2, OpCode::Ping)]);
