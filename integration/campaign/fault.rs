@@ -84,6 +84,8 @@ pub(super) struct Allowed {
     pub(super) replaced: BTreeSet<usize>,
     /// Regions whose home-only clients may see errors.
     pub(super) disturbed: BTreeSet<usize>,
+    /// The client that was struck itself.
+    pub(super) struck: Option<usize>,
 }
 
 impl Fault {
@@ -226,7 +228,7 @@ impl Fault {
             }
             client.link.heal();
         }
-        allowed.disturbed.insert(client.region);
+        allowed.struck = Some(self.whose);
     }
 
     fn sidecar(&self, world: &World, number: usize, allowed: &mut Allowed) {
@@ -277,7 +279,7 @@ impl Fault {
     }
 
     fn client(&self, world: &mut World, number: usize, allowed: &mut Allowed) {
-        allowed.disturbed.insert(world.clients[self.whose].region);
+        allowed.struck = Some(self.whose);
         if self.kind == Kind::Client {
             let last = world.reports().swap_remove(self.whose);
             world.clients[self.whose].running.process().kill();

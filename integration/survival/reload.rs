@@ -13,6 +13,7 @@ fn an_invalid_file_changes_nothing_and_is_reported_with_its_place() {
     let (_wire, setup) = wired();
     let sidecar = setup.start(ZOONET);
     let client = Puppet::kazoo(sidecar.address(), 10);
+    client.ask("make /eu");
     client.ask("ephemeral /eu/invalid");
     let good = fs::read_to_string(sidecar.config()).unwrap();
     let bad = format!("{good}  /elsewhere: nowhere\n");

@@ -162,6 +162,8 @@ fn a_client_is_disconnected_where_the_ensemble_says_so() {
     client.ask("ephemeral /cut-off");
     relay.cut(Newcomers::Refuse);
     relay.reset();
+    // A request that is lost with its connection is no more than that.
+    logged(&sidecar, "leg is unreachable", 0);
     assert_eq!(client.ask("get /eu/cut-off"), "ConnectionLoss");
     client.sees("state SUSPENDED");
     client.sees("state CONNECTED");
