@@ -100,7 +100,9 @@ impl Fault {
         let timeout = u64::from(TIMEOUT) * 1000;
         let hold = match kind {
             Kind::Outlasted => timeout + 2_000,
-            Kind::Coma => timeout + 3_000,
+            // Home may have been touched for its client up to a third of the timeout after its last
+            // word, and ZooKeeper rounds up.
+            Kind::Coma => timeout * 3 / 2 + 3_000,
             Kind::Wire | Kind::Pause | Kind::HalfOpen => random.u64(200..timeout / 2),
             Kind::Server | Kind::Leader | Kind::Region | Kind::Crash | Kind::Stop => {
                 random.u64(100..2_500)
