@@ -62,8 +62,17 @@ impl Watcher {
             Event::LegRetired { ensemble } => {
                 tracing::debug!(%session, ensemble = self.name(*ensemble), "idle leg closed");
             }
-            Event::Rearmed { ensemble, frames } => {
-                tracing::info!(%session, ensemble = self.name(*ensemble), frames, "watches armed again");
+            Event::Rearmed {
+                ensemble,
+                frames,
+                ledger,
+            } => {
+                let ensemble = self.name(*ensemble);
+                tracing::info!(%session, ensemble, frames, ledger, "watches armed again");
+            }
+            Event::LedgerFull { ensemble, bound } => {
+                let ensemble = self.name(*ensemble);
+                tracing::warn!(%session, ensemble, bound, "more watches than are remembered: a lost connection will disconnect the client");
             }
             Event::Moved => {
                 tracing::info!(%session, "a path this client uses has moved: disconnecting it")

@@ -47,8 +47,12 @@ impl Session {
         }
         let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
         if let Some(note) = &answered.note {
-            leg.ledger
-                .answered(note, &header, payload, self.settings.ledger_limit);
+            let (bound, was_complete) = (self.settings.ledger_limit, leg.ledger.is_complete());
+            leg.ledger.answered(note, &header, payload, bound);
+            if was_complete && !leg.ledger.is_complete() {
+                self.outputs
+                    .push_back(Output::Happened(Event::LedgerFull { ensemble, bound }));
+            }
         }
         match answered.owner {
             Owner::Client { seq, part, op } => {

@@ -73,6 +73,16 @@ pub enum Event {
         ensemble: EnsembleId,
         /// In how many setWatches.
         frames: usize,
+        /// Bytes of watches and ephemerals remembered for the leg.
+        ledger: usize,
+    },
+    /// More watches were armed on a leg than are remembered: from now on the loss of its connection
+    /// is the client's.
+    LedgerFull {
+        /// Where.
+        ensemble: EnsembleId,
+        /// Bytes that are remembered at most.
+        bound: usize,
     },
     /// A remote ensemble refused the client's credentials; the leg goes on without them.
     AuthRefused {

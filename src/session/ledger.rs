@@ -113,6 +113,11 @@ impl Ledger {
         }
     }
 
+    /// Bytes remembered, roughly.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether all watches of the leg are known.
     pub(super) fn is_complete(&self) -> bool {
         self.overflowed == Overflow::No

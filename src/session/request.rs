@@ -317,9 +317,11 @@ impl Session {
         if frames.is_empty() {
             return;
         }
+        let ledger = self.legs.get(ensemble).ledger.bytes();
         self.happened(Event::Rearmed {
             ensemble,
             frames: frames.len(),
+            ledger,
         });
         self.outputs.extend(
             frames

@@ -232,6 +232,11 @@ fn watches_beyond_what_is_remembered_make_a_loss_the_clients() {
         bed.op(xid, OpCode::GetData, path, &[1]);
         bed.answer(EU, Xid(xid), 5, 0);
     }
+    let full = Event::LedgerFull {
+        ensemble: EU,
+        bound: 100,
+    };
+    assert_eq!(bed.events.iter().filter(|event| **event == full).count(), 1);
     assert_eq!(bed.lost(EU), [Out::CloseClient]);
 }
 
