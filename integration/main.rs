@@ -12,6 +12,8 @@
 )]
 mod testbed;
 
+mod checker;
+
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
