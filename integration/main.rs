@@ -13,6 +13,7 @@
 mod testbed;
 
 mod checker;
+mod workload;
 
 #[cfg(test)]
 mod bed;
@@ -30,6 +31,8 @@ mod map;
 mod operator;
 #[cfg(test)]
 mod raw;
+#[cfg(test)]
+mod verify_runs;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]

@@ -89,18 +89,26 @@ struct Slot {
     line: usize,
 }
 
+/// How often a node came to be, and so what identifies its states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lives {
+    /// It is never deleted: versions tell everything.
+    One,
+    /// It is deleted once and stays so: versions tell, but absence was before or after.
+    OneThatEnds,
+    /// Only zxids tell.
+    Many,
+}
+
 /// The states of one node.
 #[derive(Debug)]
 struct Slots {
-    /// Whether the node lives once, so that versions tell everything.
-    one_life: bool,
-    absent_at_first_only: bool,
+    lives: Lives,
     slots: BTreeMap<Mark, Slot>,
     /// The delete that ends the only life of the node.
     last: Option<usize>,
+    /// Updates that are ok and have no place.
     unplaced: usize,
-    /// Whether some update that is ok has no place.
-    writers_unplaced: bool,
 }
 
 impl Slots {
@@ -109,26 +117,27 @@ impl Slots {
             let of_kind = |(_, op): &&(usize, &Operation)| op.kind == kind;
             operations.iter().filter(of_kind).count()
         };
-        let one_delete = count(Kind::Delete) == 1 && count(Kind::Create) == 1;
+        let lives = match (count(Kind::Delete), count(Kind::Create)) {
+            (0, _) => Lives::One,
+            (1, 1) => Lives::OneThatEnds,
+            _ => Lives::Many,
+        };
         let mut slots = Self {
-            one_life: count(Kind::Delete) == 0 || one_delete,
-            absent_at_first_only: count(Kind::Delete) == 0,
+            lives,
             slots: BTreeMap::new(),
             last: None,
             unplaced: 0,
-            writers_unplaced: false,
         };
         for &(id, op) in operations {
             if op.outcome != Outcome::Ok || !op.kind.is_update() {
                 continue;
             }
-            if op.kind == Kind::Delete && one_delete {
+            if op.kind == Kind::Delete && lives == Lives::OneThatEnds {
                 slots.last = Some(id);
             } else if slots.mark(op).is_some() {
                 slots.write(id, op)?;
             } else {
                 slots.unplaced += 1;
-                slots.writers_unplaced = true;
             }
         }
         for &(_, op) in operations {
@@ -139,17 +148,16 @@ impl Slots {
         slots.name_writers(operations)?;
         slots.in_step()?;
         let unknown = |(_, op): &(usize, &Operation)| op.outcome == Outcome::Unknown;
-        if !slots.one_life && !slots.writers_unplaced && !operations.iter().any(unknown) {
+        if lives == Lives::Many && slots.unplaced == 0 && !operations.iter().any(unknown) {
             slots.no_gaps()?;
         }
         Ok(slots)
     }
 
     fn mark(&self, op: &Operation) -> Option<Mark> {
-        if self.one_life {
-            op.version.map(Mark::from)
-        } else {
-            op.zxid
+        match self.lives {
+            Lives::One | Lives::OneThatEnds => op.version.map(Mark::from),
+            Lives::Many => op.zxid,
         }
     }
 
@@ -171,7 +179,7 @@ impl Slots {
         };
         let other = earlier.line;
         Err(op.malformed(match op.zxid {
-            Some(zxid) if !self.one_life => Flaw::SameZxid { zxid, other },
+            Some(zxid) if self.lives == Lives::Many => Flaw::SameZxid { zxid, other },
             _ => Flaw::SameVersion { version, other },
         }))
     }
@@ -218,7 +226,7 @@ impl Slots {
         };
         let mut creates: BTreeMap<usize, Option<u32>> = unknown(Kind::Create).collect();
         let mut writes: BTreeMap<usize, Option<u32>> = unknown(Kind::Write).collect();
-        if self.one_life {
+        if self.lives != Lives::Many {
             self.fill_gaps(writes.len())?;
         }
         let values = unknown(Kind::Create).chain(unknown(Kind::Write));
@@ -239,37 +247,41 @@ impl Slots {
                 slot.writer = Some(id);
             }
         }
-        for (candidates, is_create) in [(creates, true), (writes, false)] {
-            let mut open: Vec<&mut Slot> = self
-                .slots
-                .values_mut()
-                .filter(|slot| slot.writer.is_none() && (slot.version == 0) == is_create)
-                .collect();
-            let fits = |slot: &Slot, value: Option<u32>| {
-                slot.value.is_none() || value.is_none() || slot.value == value
+        self.settle(&creates, Kind::Create)?;
+        self.settle(&writes, Kind::Write)
+    }
+
+    /// What is still open can have been written by these only: by the last one left, or by
+    /// somebody, but not by nobody.
+    fn settle(
+        &mut self,
+        candidates: &BTreeMap<usize, Option<u32>>,
+        kind: Kind,
+    ) -> Result<(), Malformed> {
+        if self.unplaced > 0 {
+            return Ok(());
+        }
+        let is_open = |slot: &&mut Slot| {
+            slot.writer.is_none() && (slot.version == 0) == (kind == Kind::Create)
+        };
+        let mut open: Vec<&mut Slot> = self.slots.values_mut().filter(is_open).collect();
+        for (nth, slot) in open.iter().enumerate() {
+            let fits = |value: &Option<u32>| {
+                slot.value.is_none() || value.is_none() || slot.value == *value
             };
-            for slot in &open {
-                if !candidates.values().any(|&value| fits(slot, value)) && !self.writers_unplaced {
-                    return Err(Malformed {
-                        line: slot.line,
-                        what: Flaw::NobodyWrote(slot.version),
-                    });
-                }
+            if nth >= candidates.len() || !candidates.values().any(fits) {
+                return Err(Malformed {
+                    line: slot.line,
+                    what: Flaw::NobodyWrote(slot.version),
+                });
             }
-            if open.len() > candidates.len() && !self.writers_unplaced {
-                let slot = open.pop().map_or((0, 0), |slot| (slot.line, slot.version));
-                let what = Flaw::NobodyWrote(slot.1);
-                return Err(Malformed { line: slot.0, what });
-            }
-            if let ([slot], Some((&id, _)), false) = (
-                &mut open[..],
-                candidates
-                    .first_key_value()
-                    .filter(|_| candidates.len() == 1),
-                self.writers_unplaced,
-            ) {
-                slot.writer = Some(id);
-            }
+        }
+        if let ([slot], 1, Some((&id, _))) = (
+            &mut open[..],
+            candidates.len(),
+            candidates.first_key_value(),
+        ) {
+            slot.writer = Some(id);
         }
         Ok(())
     }
@@ -311,8 +323,8 @@ impl Slots {
         let mut before: Option<Slot> = None;
         for slot in self.slots.values().filter(|slot| !slot.deletes) {
             if let Some(before) = before {
-                let zxids_fall =
-                    self.one_life && slot.zxid.is_some_and(|zxid| before.zxid >= Some(zxid));
+                let zxids_fall = self.lives != Lives::Many
+                    && slot.zxid.is_some_and(|zxid| before.zxid >= Some(zxid));
                 let versions_fall = slot.version != 0 && slot.version <= before.version;
                 if zxids_fall || versions_fall {
                     let other = before.line;
@@ -322,7 +334,7 @@ impl Slots {
                     });
                 }
             }
-            let zxid = slot.zxid.or(before.and_then(|before| before.zxid));
+            let zxid = slot.zxid.or_else(|| before.and_then(|before| before.zxid));
             before = Some(Slot { zxid, ..*slot });
         }
         Ok(())
@@ -392,7 +404,7 @@ impl Slots {
             }
             let place = match op.version {
                 Some(_) => self.mark(op).and_then(|mark| position.get(&mark).copied()),
-                None => self.absent_at_first_only.then_some(0),
+                None => (self.lives == Lives::One).then_some(0),
             };
             match place {
                 Some(place) => node.reads.push((id, place)),

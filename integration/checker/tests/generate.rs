@@ -156,7 +156,7 @@ pub(super) fn good(rng: &mut Rng, operations: usize) -> Vec<Row> {
 /// A way to spoil a history; says whether it found a place for it.
 pub(super) struct Mutation {
     pub(super) name: &'static str,
-    pub(super) apply: fn(&mut Rng, &mut Vec<Row>) -> bool,
+    pub(super) apply: fn(&mut Rng, &mut [Row]) -> bool,
 }
 
 pub(super) const MUTATIONS: &[Mutation] = &[
@@ -203,7 +203,7 @@ fn pair(rng: &mut Rng, rows: &[Row], fits: impl Fn(&Row, &Row) -> bool) -> Optio
 
 /// As without a barrier: from some operation on, what a client reads of an ensemble is as it was
 /// before its last few updates.
-fn lag(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
+fn lag(rng: &mut Rng, rows: &mut [Row]) -> bool {
     let mut changed = false;
     let reads = |a: &Row, b: &Row| a.is_read() && !b.is_read() && a.ensemble == b.ensemble;
     let Some((read, _)) = pair(rng, rows, reads) else {
@@ -229,7 +229,7 @@ fn lag(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
     changed
 }
 
-fn swap_reads(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
+fn swap_reads(rng: &mut Rng, rows: &mut [Row]) -> bool {
     let fits =
         |a: &Row, b: &Row| a.is_read() && b.is_read() && a.key == b.key && a.version != b.version;
     let Some((a, b)) = pair(rng, rows, fits) else {
@@ -256,7 +256,7 @@ fn see_other(rng: &mut Rng, rows: &mut [Row], by: i32) -> bool {
     true
 }
 
-fn swap_operations(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
+fn swap_operations(rng: &mut Rng, rows: &mut [Row]) -> bool {
     let fits = |a: &Row, b: &Row| a.client == b.client && a.index + 1 == b.index;
     let Some((a, b)) = pair(rng, rows, fits) else {
         return false;
@@ -270,7 +270,7 @@ fn swap_operations(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
 }
 
 /// Moves the last operation of some client, an update, so that all had returned before.
-fn shift_update(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
+fn shift_update(rng: &mut Rng, rows: &mut [Row]) -> bool {
     let end = rows.iter().filter_map(|row| row.returned).max().unwrap();
     let fits = |a: &Row, b: &Row| !a.is_read() && a.client != b.client;
     let Some((a, _)) = pair(rng, rows, fits) else {
@@ -286,7 +286,7 @@ fn shift_update(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
     true
 }
 
-fn swap_zxids(rng: &mut Rng, rows: &mut Vec<Row>) -> bool {
+fn swap_zxids(rng: &mut Rng, rows: &mut [Row]) -> bool {
     let fits = |a: &Row, b: &Row| {
         !a.is_read() && !b.is_read() && a.ensemble == b.ensemble && a.key != b.key
     };
@@ -365,15 +365,20 @@ pub(super) fn any(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Row>> {
         rows.push(row);
     }
     states.retain(|state| state.kind != "delete");
+    look(u, &states, &mut rows)?;
+    Ok(rows)
+}
+
+/// Lets each read see any state of its node, or none, or once in a while what cannot be.
+fn look(u: &mut Unstructured<'_>, states: &[Row], rows: &mut [Row]) -> arbitrary::Result<()> {
     for row in rows.iter_mut().filter(|row| row.is_read()) {
         let of_key: Vec<&Row> = states.iter().filter(|state| state.key == row.key).collect();
         if !of_key.is_empty() && u.int_in_range(0..=3u8)? > 0 {
             row.sees(u.choose(&of_key)?);
         }
-        // Once in a while something that cannot be.
         if u.int_in_range(0..=30u8)? == 0 {
             row.version = Some(3);
         }
     }
-    Ok(rows)
+    Ok(())
 }
