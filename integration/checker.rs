@@ -26,7 +26,8 @@
 //! * An operation that failed changed nothing, and what its error says about the state it met is
 //!   not used. `ZooKeeper` orders most failing updates, but not all, and a client cannot tell.
 //! * What cannot be placed without guessing is not placed, and counted: absence seen at a node that
-//!   is also deleted, and updates without a zxid there. This can hide a cycle, never invent one.
+//!   is also deleted, updates without a zxid there, and who of several wrote a missing version.
+//!   This can hide a cycle, never invent one; when none are counted, the verdict is exact.
 //! * No sockets, no clocks, no panics, no recursion: any file gets an answer.
 
 mod cycle;
@@ -85,7 +86,8 @@ pub(crate) struct Counts {
     pub(crate) undecided: usize,
     /// Those of them nothing shows to have happened.
     pub(crate) given_up: usize,
-    /// Operations that could not be placed among the writes of their node without guessing.
+    /// Operations that could not be placed among the writes of their node without guessing. If
+    /// there are none, the verdict is exact; else a violation still is one.
     pub(crate) unplaced: usize,
 }
 

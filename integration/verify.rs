@@ -43,7 +43,7 @@ struct Options {
     #[command(flatten)]
     workload: Option<Workload>,
     /// Judge this recorded history instead of making one.
-    #[arg(long, value_name = "FILE", exclusive = true)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["connect", "prefix", "history"])]
     check: Option<PathBuf>,
     /// Keep the history.
     #[arg(long, value_name = "FILE")]

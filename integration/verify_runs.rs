@@ -3,12 +3,14 @@
 //! The observers both sidecars read through lag, so that without the rule old values are all over
 //! the place; with it there must be none. `verify.rs` does the same for operators.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::time::Duration;
 
 use crate::ZOONET;
 use crate::checker::{self, History};
+use crate::testbed::launch;
 use crate::testbed::regions::{self, Regions};
 use crate::testbed::scratch::Scratch;
 use crate::testbed::sidecar::{Setup, Sidecar};
@@ -73,4 +75,35 @@ fn with_sync_none_is_found() {
 #[test]
 fn with_quorum_none_is_found() {
     assert_eq!(violation("quorum"), None);
+}
+
+/// As scripts use it: the program's own verdict about files.
+#[test]
+fn the_program_ends_with_its_verdict() {
+    let create = r#"{"client":"c","index":1,"invoke":1,"return":2,"ensemble":"e","key":"k","kind":"create","outcome":"ok"}"#;
+    let absent = r#"{"client":"c","index":2,"invoke":3,"return":4,"ensemble":"e","key":"k","kind":"read","outcome":"ok"}"#;
+    let present = absent.replace(r#""ok"}"#, r#""ok","version":0}"#);
+    let scratch = Scratch::new("verify");
+    for (code, said, lines) in [
+        (0, "OSC(U): one order", [create, &present]),
+        (1, "client c found no k on e", [create, absent]),
+        (2, "undecided: not a history", [create, create]),
+    ] {
+        let file = scratch.write("history.jsonl", &lines.join("\n"));
+        let picture = scratch.path().join("picture");
+        // As the README says it; it may have to be built first.
+        let mut verify = launch::command(env!("CARGO"));
+        verify
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["run", "--quiet", "--locked", "--example", "verify", "--"])
+            .args([OsStr::new("--check"), file.as_ref()])
+            .args([OsStr::new("--picture"), picture.as_ref()]);
+        let ended = verify.output().unwrap();
+        let printed = [ended.stdout, ended.stderr].concat();
+        let printed = String::from_utf8(printed).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{printed}");
+        assert!(printed.contains(said), "{printed}");
+        assert_eq!(picture.with_extension("svg").exists(), code == 1);
+        let _ = fs::remove_file(picture.with_extension("svg"));
+    }
 }

@@ -105,8 +105,8 @@ enum Lives {
 struct Slots {
     lives: Lives,
     slots: BTreeMap<Mark, Slot>,
-    /// The delete that ends the only life of the node.
-    last: Option<usize>,
+    /// The delete that ends the only life of the node, and its line.
+    last: Option<(usize, usize)>,
     /// Updates that are ok and have no place.
     unplaced: usize,
 }
@@ -133,7 +133,7 @@ impl Slots {
                 continue;
             }
             if op.kind == Kind::Delete && lives == Lives::OneThatEnds {
-                slots.last = Some(id);
+                slots.last = Some((id, op.line));
             } else if slots.mark(op).is_some() {
                 slots.write(id, op)?;
             } else {
@@ -295,14 +295,20 @@ impl Slots {
                 missing.push((next, slot.line));
                 // One more for the creation; the count is judged again by who is left.
                 if missing.len() > spare + 1 {
+                    let seen_only = slot.writer.is_none();
+                    let version = if seen_only { mark } else { next };
                     return Err(Malformed {
                         line: slot.line,
-                        what: Flaw::NobodyWrote(i32::try_from(next).unwrap_or(i32::MAX)),
+                        what: Flaw::NobodyWrote(i32::try_from(version).unwrap_or(i32::MAX)),
                     });
                 }
                 next += 1;
             }
             next = mark + 1;
+        }
+        // What was deleted had been created.
+        if let (0, Some((_, line))) = (next, self.last) {
+            missing.push((0, line));
         }
         for (mark, line) in missing {
             let slot = Slot {
@@ -385,6 +391,7 @@ impl Slots {
                 }
                 Writer::Operation(id)
             } else {
+                order.unplaced += 1;
                 order.somebody.push(Somebody {
                     ensemble,
                     key,
@@ -396,8 +403,14 @@ impl Slots {
             });
             position.insert(mark, node.writers.len());
         }
-        node.writers.extend(self.last.map(Writer::Operation));
+        node.writers
+            .extend(self.last.map(|(id, _)| Writer::Operation(id)));
         order.unplaced += self.unplaced;
+        if self.lives == Lives::Many {
+            // Some of them may have to have happened: not found out.
+            let open = |id: &&usize| !order.happened.contains_key(id);
+            order.unplaced += unknown.keys().filter(open).count();
+        }
         for &(id, op) in operations {
             if op.outcome != Outcome::Ok || op.kind != Kind::Read {
                 continue;
