@@ -1,6 +1,6 @@
 //! Who wrote what: the updates of each node in their order, and the source of each read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::history::{Flaw, History, Kind, Malformed, Operation, Outcome};
 
@@ -146,9 +146,13 @@ impl Slots {
             }
         }
         slots.name_writers(operations)?;
-        slots.in_step()?;
-        let unknown = |(_, op): &(usize, &Operation)| op.outcome == Outcome::Unknown;
-        if lives == Lives::Many && slots.unplaced == 0 && !operations.iter().any(unknown) {
+        let found: BTreeSet<usize> = slots.slots.values().filter_map(|s| s.writer).collect();
+        let lost = |&(id, op): &(usize, &Operation)| {
+            op.outcome == Outcome::Unknown && !found.contains(&id)
+        };
+        if lives != Lives::Many {
+            slots.in_step()?;
+        } else if slots.unplaced == 0 && !operations.iter().any(lost) {
             slots.no_gaps()?;
         }
         Ok(slots)
@@ -324,24 +328,20 @@ impl Slots {
         Ok(())
     }
 
-    /// Versions and zxids rise together, from 0 in each life.
+    /// In a single life zxids rise with the versions.
     fn in_step(&self) -> Result<(), Malformed> {
-        let mut before: Option<Slot> = None;
-        for slot in self.slots.values().filter(|slot| !slot.deletes) {
-            if let Some(before) = before {
-                let zxids_fall = self.lives != Lives::Many
-                    && slot.zxid.is_some_and(|zxid| before.zxid >= Some(zxid));
-                let versions_fall = slot.version != 0 && slot.version <= before.version;
-                if zxids_fall || versions_fall {
-                    let other = before.line;
-                    return Err(Malformed {
-                        line: slot.line,
-                        what: Flaw::OutOfStep(other),
-                    });
-                }
+        let mut last: Option<(i64, usize)> = None;
+        for slot in self.slots.values() {
+            let Some(zxid) = slot.zxid else {
+                continue;
+            };
+            if let Some((_, other)) = last.filter(|&(before, _)| before >= zxid) {
+                return Err(Malformed {
+                    line: slot.line,
+                    what: Flaw::OutOfStep(other),
+                });
             }
-            let zxid = slot.zxid.or_else(|| before.and_then(|before| before.zxid));
-            before = Some(Slot { zxid, ..*slot });
+            last = Some((zxid, slot.line));
         }
         Ok(())
     }

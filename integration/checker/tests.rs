@@ -252,6 +252,7 @@ fn a_node_lives_several_times() {
         "{lives}c3 8-9 read us/a v0 z4\nc3 9-9 read us/a v1 z2"
     ));
     assert_eq!(hops, [Hop::Program, Hop::WriteRead, Hop::ReadWrite]);
+    good(&lives.replace("create us/a v0 z4", "create us/a ?"));
     let absent = history(&format!("{lives}c3 8-9 read us/a")).unwrap();
     assert_eq!(check(&absent).unwrap().counts.unplaced, 1);
     // After a single life.
