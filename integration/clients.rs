@@ -203,7 +203,7 @@ fn identities_hold_on_both_sides_whenever_they_were_added() {
 #[test]
 fn values_of_all_sizes_pass_and_oversize_costs_the_connection_only() {
     let sidecar = on_the_pair();
-    let found = verdict(pair_program("values", &sidecar).arg("--fresh-legs"));
+    let found = verdict(pair_program("values", &sidecar));
     assert!(
         found["largest_value"].as_u64().unwrap() > 1_048_000,
         "{found}"
@@ -249,7 +249,7 @@ fn the_stock_command_line_works_on_both_sides() {
 #[test]
 fn the_stock_java_client_finds_nothing_missing() {
     let sidecar = on_the_pair();
-    let found = verdict(pair_program("java_client", &sidecar).arg("--fresh-legs"));
+    let found = verdict(pair_program("java_client", &sidecar));
     for part in ["watches", "requests", "async", "reconnect"] {
         assert_eq!(found[part]["part"], part, "{found}");
     }

@@ -1,7 +1,7 @@
 //! What fails, and what clients see of it.
 //!
-//! Only what a sidecar without the promises of issue B owes: which server is chosen, what follows
-//! from the loss of a home server or of a whole remote ensemble, and where barriers are placed.
+//! Which server is chosen, what follows from the loss of a home server or of a whole remote ensemble,
+//! and where barriers are placed. What outlives a fault is in `survival`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;

@@ -18,6 +18,9 @@ mod workload;
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
+#[expect(dead_code, reason = "the suite runs a short one only")]
+mod campaign;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod composition;
@@ -30,7 +33,11 @@ mod map;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod puppet;
+#[cfg(test)]
 mod raw;
+#[cfg(test)]
+mod survival;
 #[cfg(test)]
 mod verify_runs;
 

@@ -156,7 +156,9 @@ impl Dialer {
         let attached = match self.attach(ensemble, handshake).await {
             Ok(attached) => attached,
             Err(unreachable) => {
-                attempt.failed(Instant::now());
+                if says_it_is_down(handshake, &unreachable) {
+                    attempt.failed(Instant::now());
+                }
                 return Err(unreachable.into());
             }
         };
@@ -311,6 +313,16 @@ impl Dialer {
     }
 }
 
+/// Whether a failure is the ensemble's and not just this session's. A server closes over a
+/// handshake also where the session has seen more than it has itself, which is nobody else's
+/// concern.
+fn says_it_is_down(handshake: &[u8], unreachable: &Unreachable) -> bool {
+    let request = ConnectRequest::parse(handshake.get(PREFIX..).unwrap_or_default());
+    let fresh = request.is_ok_and(|request| request.last_zxid_seen == Zxid::NONE);
+    let closed = |refusal: &Refusal| matches!(refusal, Refusal::Handshake(_));
+    fresh || !unreachable.tried.iter().any(|(_, refusal)| closed(refusal))
+}
+
 /// Reads one whole frame, its length included, and nothing behind it.
 ///
 /// # Errors
@@ -360,6 +372,35 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port,
         }
+    }
+
+    #[test]
+    fn what_a_session_has_seen_is_no_verdict_on_the_ensemble() {
+        let handshake = |seen| {
+            let request = ConnectRequest {
+                last_zxid_seen: Zxid(seen),
+                timeout: 4_000,
+                session: SessionId::NONE,
+                password: vec![0; 16],
+                read_only: Some(false),
+            };
+            request.frame()
+        };
+        let closed = || Refusal::Handshake(io::ErrorKind::UnexpectedEof.into());
+        let slow = || Refusal::Slow(Duration::from_secs(2));
+        let tried = |refusals: Vec<Refusal>| Unreachable {
+            ensemble: "eu".to_owned(),
+            tried: refusals
+                .into_iter()
+                .map(|refusal| (server(1), refusal))
+                .collect(),
+        };
+        assert!(says_it_is_down(&handshake(0), &tried(vec![closed()])));
+        assert!(says_it_is_down(&handshake(5), &tried(vec![slow(), slow()])));
+        assert!(!says_it_is_down(
+            &handshake(5),
+            &tried(vec![slow(), closed()])
+        ));
     }
 
     #[test]

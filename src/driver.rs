@@ -5,6 +5,7 @@
 //! that go to one place are written from there with one call: what is not composed costs what a
 //! relay costs. An idle connection holds no buffer.
 
+mod background;
 mod legs;
 mod pipe;
 
@@ -20,14 +21,13 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::dial::{Attached, Dialer, LegError};
+use crate::dial::Dialer;
 use crate::registry::{Command, Mailbox};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
 use crate::telemetry::Watcher;
-use crate::wire::connect::ConnectResponse;
 use crate::wire::frames::{PREFIX, frame_size};
-use crate::wire::words::Role;
+use background::Arrival;
 use legs::Legs;
 use pipe::{Intake, Pipe};
 
@@ -51,13 +51,6 @@ pub(crate) enum End {
     TakenOver,
     /// The client sent what cannot be answered.
     Fault(ClientFault),
-}
-
-/// What came of work in the background.
-enum Arrival {
-    Leg(EnsembleId, Result<Attached, LegError>),
-    Role(EnsembleId, Option<Role>),
-    Nothing,
 }
 
 /// Where a frame came from or goes to.
@@ -134,6 +127,8 @@ impl Driver {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let end = ready!(self.pump(cx));
+        self.session.part(self.now);
+        self.act_all();
         // What was queued since the last flush; whom it does not reach is gone.
         self.write_all(cx);
         Poll::Ready(end)
@@ -192,8 +187,8 @@ impl Driver {
             return Some(End::ClientGone);
         }
         let closing = self.closing?;
-        let done = self.client.unwritten() == 0 || Instant::now() >= closing;
-        done.then_some(End::Closed)
+        let done = self.client.unwritten() == 0 && self.client.farewell(cx).is_ready();
+        (done || Instant::now() >= closing).then_some(End::Closed)
     }
 
     /// The first leg that is found broken.
@@ -395,65 +390,6 @@ impl Driver {
         }
     }
 
-    fn forget(&mut self, ensemble: EnsembleId) {
-        let (dialer, client) = (self.dialer.clone(), self.session.id());
-        self.background.spawn(async move {
-            dialer.forget(client, ensemble).await;
-            Arrival::Nothing
-        });
-    }
-
-    fn dial(&mut self, ensemble: EnsembleId, handshake: Vec<u8>) {
-        let (dialer, client) = (self.dialer.clone(), self.session.id());
-        let dial =
-            async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
-        let abort = self.background.spawn(dial);
-        self.dialing.insert(ensemble, abort);
-    }
-
-    fn learn_role(&mut self, ensemble: EnsembleId) {
-        let Some(peer) = self.legs.get(ensemble).and_then(Pipe::peer) else {
-            return;
-        };
-        let dialer = self.dialer.clone();
-        self.background
-            .spawn(async move { Arrival::Role(ensemble, dialer.role(peer).await) });
-    }
-
-    fn take_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        while let Poll::Ready(Some(arrival)) = self.background.poll_join_next(cx) {
-            // A task that was aborted has nothing to say.
-            let Ok(arrival) = arrival else { continue };
-            moved = true;
-            match arrival {
-                Arrival::Role(ensemble, Some(role)) => self.session.role(ensemble, role),
-                Arrival::Role(_, None) | Arrival::Nothing => {}
-                Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
-            }
-            self.act_all();
-        }
-        moved
-    }
-
-    fn dialled(&mut self, ensemble: EnsembleId, outcome: Result<Attached, LegError>) {
-        self.dialing.remove(&ensemble);
-        match outcome {
-            Ok(attached) => match attached.response {
-                ConnectResponse::Granted(credentials) => {
-                    self.legs.insert(ensemble, Pipe::new(attached.stream));
-                    self.learn_role(ensemble);
-                    self.session.leg_up(ensemble, credentials, self.now);
-                }
-                ConnectResponse::Refused => self.session.leg_refused(ensemble, self.now),
-            },
-            Err(error) => {
-                self.watcher.cannot_open(&error);
-                self.session.leg_unreachable(ensemble, self.now);
-            }
-        }
-    }
-
     fn lose(&mut self, ensemble: EnsembleId) {
         if self.legs.remove(ensemble).is_some() {
             self.session.leg_lost(ensemble, Loss::Closed, self.now);
@@ -486,6 +422,9 @@ impl Driver {
         let elapsed = self.epoch.elapsed().as_millis();
         self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
         if self.closing.is_none() {
+            if self.client.unwritten() >= HIGH_WATER {
+                self.session.legs_unread(self.now);
+            }
             self.session.tick(self.now);
             self.act_all();
         }

@@ -153,8 +153,9 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }
     notify(&[NotifyState::Stopping]);
-    current.get().registry.tell_all(&Command::Stop);
+    // First: connections that are not known to the registry yet look at it when they are.
     connections.close();
+    current.get().registry.tell_all(&Command::Stop);
     if timeout(grace, connections.wait()).await.is_err() {
         let left = connections.len();
         tracing::warn!(left, ?grace, "connections cut: the grace period is over");
@@ -217,9 +218,9 @@ async fn accept_all(listener: TcpListener, current: &Current, connections: &Task
     loop {
         match listener.accept().await {
             Ok((client, peer)) => {
-                let shared = current.get();
+                let (current, stopping) = (current.clone(), connections.clone());
                 connections.spawn(async move {
-                    if let Err(turned) = serve(client, &shared).await {
+                    if let Err(turned) = serve(client, &current, &stopping).await {
                         tracing::warn!(%peer, reason = %turned, "client turned away");
                     }
                 });
@@ -250,7 +251,12 @@ fn settings(config: &Config) -> Settings {
     settings
 }
 
-async fn serve(mut client: TcpStream, shared: &Shared) -> Result<(), Turned> {
+async fn serve(
+    mut client: TcpStream,
+    current: &Current,
+    connections: &TaskTracker,
+) -> Result<(), Turned> {
+    let shared = &*current.get();
     client.set_nodelay(true)?;
     let bound = shared.config.handshake_timeout;
     let first = timeout(bound, first_bytes(&mut client))
@@ -277,7 +283,7 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> Result<(), Turned> {
             } else {
                 Origin::Attached
             };
-            drive(client, attached.stream, me, origin, shared).await;
+            drive((client, attached.stream), me, origin, current, connections).await;
         }
         ConnectResponse::Refused => {
             tracing::info!(session = %request.session, "home refused the session");
@@ -304,17 +310,22 @@ async fn first_bytes(client: &mut TcpStream) -> io::Result<Option<[u8; PREFIX]>>
 
 /// Serves a session that home has granted until its connection ends.
 async fn drive(
-    client: TcpStream,
-    home: TcpStream,
+    (client, home): (TcpStream, TcpStream),
     me: Credentials,
     origin: Origin,
-    shared: &Shared,
+    current: &Current,
+    connections: &TaskTracker,
 ) {
     let id = me.session;
     tracing::debug!(session = %id, timeout = me.timeout, ?origin, "session attached");
-    let (place, legs) = shared.registry.enter(id, me.password).await;
+    let (place, legs) = current.get().registry.enter(id, me.password).await;
+    // From here on commands arrive. What was said before, during the handshake, is seen here.
+    let shared = &*current.get();
     let mut session = Session::new(Arc::clone(&shared.settings), me, origin, Tick::default());
     session.resume(legs, Tick::default());
+    if connections.is_closed() {
+        session.stop();
+    }
     let links = Links {
         client,
         home: (shared.config.home(), home),
@@ -332,11 +343,11 @@ async fn drive(
         End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
     }
     let legs = session.park();
-    let over = legs.is_none();
-    place.leave(legs);
-    if over {
+    // Also where nothing is left to go on with: a leg that was dialled may have been written down.
+    if legs.as_ref().is_none_or(Vec::is_empty) && place.is_current() {
         forget(shared, id).await;
     }
+    place.leave(legs);
 }
 
 /// Home says that a session is no more: what is left of it elsewhere ends now, and its ephemerals

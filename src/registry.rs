@@ -16,6 +16,11 @@ use crate::wire::SessionId;
 /// How long a new connection of a session waits for the older one to let go.
 const TAKEOVER: Duration = Duration::from_secs(2);
 
+/// How long it is known what a client without a connection had elsewhere. Its remote sessions may
+/// expire long before that, but whether the client's own has is home's to say, and an ensemble
+/// without a leader expires nobody: a client that comes back has to be told what it has lost.
+const KEPT: Duration = Duration::from_secs(3600);
+
 /// What a connection can be told.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
@@ -72,8 +77,24 @@ enum Entry {
     Parked {
         legs: Vec<ParkedLeg>,
         password: Option<[u8; 16]>,
+        /// When the remote sessions are over, unless something keeps them.
+        over: Instant,
         until: Instant,
     },
+}
+
+impl Entry {
+    fn parked(legs: Vec<ParkedLeg>, password: Option<[u8; 16]>) -> Self {
+        let now = Instant::now();
+        let longest = legs.iter().map(|leg| leg.credentials().timeout).max();
+        let lifetime = Duration::from_millis(longest.unwrap_or_default().into());
+        Self::Parked {
+            legs,
+            password,
+            over: now + lifetime,
+            until: now + lifetime.max(KEPT),
+        }
+    }
 }
 
 /// All client sessions.
@@ -98,21 +119,18 @@ impl Registry {
         session: SessionId,
         password: [u8; 16],
     ) -> (Place, Vec<ParkedLeg>) {
-        let mut older = self.live(session);
-        if let Some((mailbox, over)) = &mut older {
-            mailbox.send(Command::TakeOver);
-            // Its end is when its sender goes; one that does not end in time keeps its legs.
-            let _ = timeout(TAKEOVER, over.changed()).await;
-        }
         let mailbox = Arc::new(Mailbox::default());
         let (sender, over) = watch::channel(());
-        let entry = Entry::Live {
-            mailbox: Arc::clone(&mailbox),
-            over,
-        };
-        let legs = match lock(&self.0).insert(session, entry) {
-            Some(Entry::Parked { legs, .. }) => legs,
-            Some(Entry::Live { .. }) | None => Vec::new(),
+        let mut told = None;
+        let legs = loop {
+            let (older, mut ends) = match self.claim(session, &mailbox, &over, told.as_ref()) {
+                Ok(legs) => break legs,
+                Err(older) => older,
+            };
+            older.send(Command::TakeOver);
+            // Its end is when its sender goes; one that does not end in time keeps its legs.
+            let _ = timeout(TAKEOVER, ends.changed()).await;
+            told = Some(older);
         };
         (
             Place {
@@ -126,24 +144,35 @@ impl Registry {
         )
     }
 
-    fn live(&self, session: SessionId) -> Option<(Arc<Mailbox>, watch::Receiver<()>)> {
-        match lock(&self.0).get(&session) {
-            Some(Entry::Live { mailbox, over }) => Some((Arc::clone(mailbox), over.clone())),
-            Some(Entry::Parked { .. }) | None => None,
+    /// Puts a connection in the place of whatever is there, with the legs kept for it; unless that
+    /// is another connection which has not been `told` yet. While one waits for an older one to go
+    /// a third may have come.
+    fn claim(
+        &self,
+        session: SessionId,
+        mailbox: &Arc<Mailbox>,
+        over: &watch::Receiver<()>,
+        told: Option<&Arc<Mailbox>>,
+    ) -> Result<Vec<ParkedLeg>, (Arc<Mailbox>, watch::Receiver<()>)> {
+        let mut sessions = lock(&self.0);
+        if let Some(Entry::Live { mailbox, over }) = sessions.get(&session)
+            && told.is_none_or(|told| !Arc::ptr_eq(told, mailbox))
+        {
+            return Err((Arc::clone(mailbox), over.clone()));
+        }
+        let entry = Entry::Live {
+            mailbox: Arc::clone(mailbox),
+            over: over.clone(),
+        };
+        match sessions.insert(session, entry) {
+            Some(Entry::Parked { legs, .. }) => Ok(legs),
+            Some(Entry::Live { .. }) | None => Ok(Vec::new()),
         }
     }
 
     /// Keeps remote sessions known from before a restart until their client comes back.
     pub(crate) fn restore(&self, session: SessionId, legs: Vec<ParkedLeg>) {
-        let until = Instant::now() + lifetime(&legs);
-        lock(&self.0).insert(
-            session,
-            Entry::Parked {
-                legs,
-                password: None,
-                until,
-            },
-        );
+        lock(&self.0).insert(session, Entry::parked(legs, None));
     }
 
     /// Home has refused a session. If that was its true password, it has expired, and what is left
@@ -163,10 +192,18 @@ impl Registry {
         }
     }
 
-    /// Takes out the sessions whose clients have not come back in time: their ensembles have
-    /// expired them.
+    /// Takes out the sessions whose clients have not come back in time. Of those that may come back
+    /// after their remote sessions have expired, less is kept: what they had seen when they armed
+    /// their watches may be a lot, and to know nothing of it hides no change.
     pub(crate) fn expired(&self, now: Instant) -> Vec<SessionId> {
         let mut sessions = lock(&self.0);
+        for entry in sessions.values_mut() {
+            if let Entry::Parked { legs, over, .. } = entry
+                && *over <= now
+            {
+                legs.iter_mut().for_each(ParkedLeg::outlived);
+            }
+        }
         let late = |entry: &Entry| matches!(entry, Entry::Parked { until, .. } if *until <= now);
         let gone: Vec<SessionId> = sessions
             .iter()
@@ -190,25 +227,25 @@ impl Registry {
 }
 
 impl Place {
+    /// Whether no newer connection has taken this one's place.
+    pub(crate) fn is_current(&self) -> bool {
+        self.is_in(&lock(&self.registry.0))
+    }
+
+    fn is_in(&self, sessions: &HashMap<SessionId, Entry>) -> bool {
+        matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox))
+    }
+
     /// The connection is over: `legs` are kept for the next one, or nothing where the session
     /// itself has ended.
     pub(crate) fn leave(self, legs: Option<Vec<ParkedLeg>>) {
         let mut sessions = lock(&self.registry.0);
-        let mine = matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox));
-        if !mine {
+        if !self.is_in(&sessions) {
             return;
         }
         match legs {
             Some(legs) if !legs.is_empty() => {
-                let until = Instant::now() + lifetime(&legs);
-                sessions.insert(
-                    self.session,
-                    Entry::Parked {
-                        legs,
-                        password: Some(self.password),
-                        until,
-                    },
-                );
+                sessions.insert(self.session, Entry::parked(legs, Some(self.password)));
             }
             Some(_) | None => {
                 sessions.remove(&self.session);
@@ -217,10 +254,14 @@ impl Place {
     }
 }
 
-/// How long sessions without a connection live on their ensembles: as the longest of them.
-fn lifetime(legs: &[ParkedLeg]) -> Duration {
-    let longest = legs.iter().map(|leg| leg.credentials().timeout).max();
-    Duration::from_millis(longest.unwrap_or_default().into())
+impl Drop for Place {
+    /// A connection that ended without a word, in a panic, leaves nothing behind.
+    fn drop(&mut self) {
+        let mut sessions = lock(&self.registry.0);
+        if self.is_in(&sessions) {
+            sessions.remove(&self.session);
+        }
+    }
 }
 
 /// A panic elsewhere leaves the table as it was between two of its operations.
@@ -259,6 +300,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_just_ends_leaves_nothing_behind() {
+        let registry = Registry::default();
+        drop(registry.enter(ID, PASSWORD).await);
+        assert!(lock(&registry.0).is_empty());
+    }
+
+    #[tokio::test]
     async fn an_older_connection_is_told_to_go_and_hands_over() {
         let registry = Registry::default();
         let (older, _) = registry.enter(ID, PASSWORD).await;
@@ -276,6 +324,29 @@ mod tests {
         leaves.await.unwrap();
     }
 
+    /// Leaves once it is told to.
+    async fn leaves(place: Place) {
+        std::future::poll_fn(|cx| match place.mailbox.take(cx) {
+            commands if commands.is_empty() => std::task::Poll::Pending,
+            _ => std::task::Poll::Ready(()),
+        })
+        .await;
+        place.leave(Some(legs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_that_come_at_once_each_gets_what_is_kept() {
+        let registry = Registry::default();
+        let (older, _) = registry.enter(ID, PASSWORD).await;
+        let comes = async || {
+            let (place, kept) = registry.enter(ID, PASSWORD).await;
+            let told = leaves(place);
+            assert_eq!(kept, legs(), "or its ephemerals go and nobody is told");
+            let _ = timeout(TAKEOVER, told).await;
+        };
+        tokio::join!(leaves(older), comes(), comes());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_go_is_passed_over_and_cannot_harm_the_newer() {
         let registry = Registry::default();
@@ -284,9 +355,7 @@ mod tests {
         assert!(kept.is_empty());
         older.leave(Some(legs()));
         assert!(
-            registry
-                .live(ID)
-                .is_some_and(|(mailbox, _)| Arc::ptr_eq(&mailbox, &newer.mailbox))
+            matches!(lock(&registry.0).get(&ID), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &newer.mailbox))
         );
     }
 
@@ -303,8 +372,22 @@ mod tests {
     async fn clients_that_do_not_come_back_are_forgotten() {
         let registry = Registry::default();
         registry.restore(ID, legs());
-        let early = Instant::now() + Duration::from_millis(3_999);
+        let early = Instant::now() + KEPT - Duration::from_millis(1);
         assert!(registry.expired(early).is_empty());
         assert_eq!(registry.expired(early + Duration::from_millis(1)), [ID]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_back_after_its_remote_sessions_expired_is_told() {
+        let registry = Registry::default();
+        registry.enter(ID, PASSWORD).await.0.leave(Some(legs()));
+        let late = Instant::now() + Duration::from_secs(60);
+        assert!(registry.expired(late).is_empty());
+        let (_, kept) = registry.enter(ID, PASSWORD).await;
+        assert_eq!(
+            kept,
+            legs(),
+            "their ensembles refuse them, and so the client learns of it"
+        );
     }
 }

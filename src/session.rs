@@ -18,13 +18,16 @@
 //! ```
 
 mod answer;
+mod auth;
 mod event;
 mod gather;
 mod ledger;
 mod leg;
+mod legs;
 mod liveness;
 mod pipeline;
 mod request;
+mod settings;
 mod spread;
 mod switch;
 #[cfg(test)]
@@ -36,17 +39,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use event::{ClientFault, Event, LegFault, Loss};
-pub use leg::ParkedLeg;
+pub use legs::ParkedLeg;
+pub use settings::{OnExpiry, OnUnreachable, Policy, Settings};
 pub use switch::Barrier;
 
-use crate::route::{BarrierKind, EnsembleId, RouteMap};
+use crate::route::EnsembleId;
 use crate::wire::connect::Credentials;
-use crate::wire::frames;
 use crate::wire::opcode::OpCode;
 use crate::wire::request::close_session;
 use crate::wire::words::Role;
 use crate::wire::{SessionId, Zxid};
-use leg::{Leg, Legs, Owner, State};
+use leg::{Leg, Owner, State};
+use legs::Legs;
 use pipeline::Pipeline;
 use spread::Recursive;
 use switch::{Map, Switch};
@@ -61,114 +65,6 @@ impl Tick {
     #[must_use]
     pub const fn after(self, milliseconds: u64) -> Self {
         Self(self.0.saturating_add(milliseconds))
-    }
-}
-
-/// What a client sees of an ensemble that cannot be reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OnUnreachable {
-    /// Requests there fail with CONNECTIONLOSS; the client stays connected.
-    #[default]
-    Fail,
-    /// Its connection drops: the only sign of trouble some clients understand.
-    Disconnect,
-}
-
-/// What becomes of a client whose session on a remote ensemble has expired with its ephemerals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OnExpiry {
-    /// Its whole session expires, so that it learns of the loss as clients do.
-    #[default]
-    Expire,
-    /// It goes on without those ephemerals.
-    Keep,
-}
-
-/// How an ensemble is treated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Policy {
-    /// What goes in front of the first read after a switch to it.
-    pub barrier: BarrierKind,
-    /// What its absence means.
-    pub on_unreachable: OnUnreachable,
-    /// What the end of a session there means.
-    pub on_expiry: OnExpiry,
-}
-
-impl From<BarrierKind> for Policy {
-    fn from(barrier: BarrierKind) -> Self {
-        Self {
-            barrier,
-            ..Self::default()
-        }
-    }
-}
-
-/// What all sessions of a configuration share.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Settings {
-    /// Where paths go.
-    routes: RouteMap,
-    /// By [`EnsembleId::index`].
-    policies: Vec<Policy>,
-    /// Whether paths of an ensemble have other names there, by [`EnsembleId::index`].
-    rooted: Vec<bool>,
-    /// Largest payload of a request, bytes.
-    pub frame_limit: usize,
-    /// Bytes of requests a client may have waiting behind a drain or a dial.
-    pub look_ahead: usize,
-    /// Replies a client may be owed before it is no longer read.
-    pub outstanding: usize,
-    /// How long a remote request may take, milliseconds; a quarter of the session timeout where
-    /// nothing is said, and never a third or more of it.
-    pub request_timeout: Option<u64>,
-    /// Whether clients see the real servers in `/zookeeper/config`.
-    pub expose_config: bool,
-    /// How long a remote leg that holds nothing is kept, milliseconds.
-    pub idle_leg_timeout: u64,
-    /// Bytes of watches and ephemerals remembered per remote leg.
-    pub ledger_limit: usize,
-}
-
-impl Settings {
-    /// Settings for these routes, with ZooKeeper's frame limit. `policies` holds one per ensemble.
-    #[must_use]
-    pub fn new(routes: RouteMap, policies: Vec<Policy>) -> Self {
-        let mut rooted = vec![false; policies.len()];
-        for rule in routes.rules().iter().filter(|rule| !rule.is_identity()) {
-            if let Some(rooted) = rooted.get_mut(rule.ensemble().index()) {
-                *rooted = true;
-            }
-        }
-        Self {
-            routes,
-            policies,
-            rooted,
-            frame_limit: frames::DEFAULT_LIMIT,
-            look_ahead: 1 << 20,
-            outstanding: 1_000,
-            request_timeout: None,
-            expose_config: false,
-            idle_leg_timeout: 600_000,
-            ledger_limit: 8 << 20,
-        }
-    }
-
-    /// The ensemble client sessions live on.
-    #[must_use]
-    pub fn home(&self) -> EnsembleId {
-        self.routes.home()
-    }
-
-    fn is_rooted(&self, ensemble: EnsembleId) -> bool {
-        self.rooted.get(ensemble.index()).copied().unwrap_or(false)
-    }
-
-    fn policy(&self, ensemble: EnsembleId) -> Policy {
-        self.policies
-            .get(ensemble.index())
-            .copied()
-            .unwrap_or_default()
     }
 }
 
@@ -198,7 +94,7 @@ pub enum Output {
     LearnRole(EnsembleId),
     /// Close the leg's connection, or give up dialling it.
     HangUp(EnsembleId),
-    /// The leg's session is over: it need not be remembered any longer.
+    /// The leg's session need not be remembered any longer; the answer is [`Session::forgotten`].
     Forget(EnsembleId),
     /// Write what is to be written to the client, then close everything. Nothing follows.
     CloseClient,
@@ -254,6 +150,8 @@ pub struct Session {
     heard: Tick,
     /// When something was written to the client last.
     written: Tick,
+    /// When [`Session::tick`] was called last.
+    ticked: Tick,
     outputs: VecDeque<Output>,
 }
 
@@ -290,6 +188,7 @@ impl Session {
             shown: Zxid::NONE,
             heard: now,
             written: now,
+            ticked: now,
             outputs: VecDeque::new(),
         }
     }
@@ -311,7 +210,7 @@ impl Session {
     #[must_use]
     pub fn wants_client(&self) -> bool {
         self.phase == Phase::Open
-            && self.pipeline.held_bytes() <= self.settings.look_ahead
+            && self.pipeline.waiting() <= self.settings.look_ahead
             && self.pipeline.owed() < self.settings.outstanding
     }
 
@@ -372,7 +271,7 @@ impl Session {
 
     /// A server granted the session that was dialled for.
     pub fn leg_up(&mut self, ensemble: EnsembleId, credentials: Credentials, now: Tick) {
-        if !self.serves() {
+        if self.phase == Phase::Ended {
             self.outputs.push_back(Output::HangUp(ensemble));
             return;
         }
@@ -382,6 +281,10 @@ impl Session {
             timeout: credentials.timeout,
         });
         self.legs.get(ensemble).up(credentials, now);
+        if !self.serves() {
+            self.close_leg(ensemble, now);
+            return;
+        }
         for index in 0..self.auths.len() {
             self.add_auth(ensemble, index, now);
         }
@@ -394,13 +297,20 @@ impl Session {
     pub fn leg_refused(&mut self, ensemble: EnsembleId, now: Tick) {
         let leg = self.legs.get(ensemble);
         let owned = leg.ledger.owns_ephemerals();
-        leg.expired();
+        let told = owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire;
         self.happened(Event::LegExpired { ensemble, owned });
-        self.outputs.push_back(Output::Forget(ensemble));
-        if owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire {
+        if told && self.serves() {
+            // What was lost stays known until home has ended the session: it may not hear of it.
+            self.legs.get(ensemble).idle_again();
             self.expire(now);
-        } else {
+            return;
+        }
+        self.legs.get(ensemble).expired();
+        self.outputs.push_back(Output::Forget(ensemble));
+        if self.serves() {
             self.dial(ensemble, now);
+        } else {
+            self.release(now);
         }
     }
 
@@ -466,11 +376,7 @@ impl Session {
 
     /// Ends the whole session, at home and elsewhere; home tells the client so when it comes back.
     fn expire(&mut self, now: Tick) {
-        if !self.serves() {
-            return;
-        }
         self.phase = Phase::Expiring { since: now };
-        self.end = End::OfSession;
         self.close_legs(now);
         let home = &mut self.legs.home;
         let xid = home.own_xid();

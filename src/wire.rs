@@ -13,6 +13,7 @@ use std::fmt;
 pub mod connect;
 pub mod frames;
 pub mod jute;
+pub mod multi;
 pub mod opcode;
 pub mod reply;
 pub mod request;

@@ -176,7 +176,6 @@ public class JavaClient {
     final String local;
     final String remote;
     final boolean refusesSpanning;
-    final boolean resumesRemote;
     final Random random;
     final List<String> both;
     final ZooKeeper zk;
@@ -190,7 +189,6 @@ public class JavaClient {
         remote = args[3] + name;
         refusesSpanning = args[4].equals("refused");
         random = new Random(Long.parseLong(args[5]));
-        resumesRemote = args[6].equals("same-legs");
         both = List.of(local, remote);
         own = new Recorder();
         zk = connect(address, own);
@@ -593,11 +591,6 @@ public class JavaClient {
         close.invoke(sender);
     }
 
-    /** Whether watches on what did not change fire over a reconnect: until issue B on the remote side. */
-    boolean toldInVain(String path) {
-        return !resumesRemote && path.startsWith(remote);
-    }
-
     /**
      * Watches on both sides are set again by the client itself (SetWatches, and SetWatches2 with
      * persistent ones). What changes while it is away, or just before or after, is told exactly once.
@@ -616,9 +609,7 @@ public class JavaClient {
             Recorder r = new Recorder(path);
             one.add(r);
             zk.getData(path + tag + "/data", r, null);
-            if (!toldInVain(path)) {
-                zk.getData(path + tag + "/same", r, null);
-            }
+            zk.getData(path + tag + "/same", r, null);
             zk.exists(path + tag + "/doomed", r);
             zk.exists(path + tag + "/late", r);
             zk.exists(path + tag + "/never", r);
@@ -657,20 +648,14 @@ public class JavaClient {
             one.get(side).each(zk, "one-shot watches over a reconnect", "NodeDataChanged " + base + "/data",
                 "NodeDeleted " + base + "/doomed", "NodeCreated " + base + "/late", "NodeChildrenChanged " + base + "/kids");
             Stat ephemeral = zk.exists(base + "/ephemeral", false);
-            if (side == 0 || resumesRemote) {
-                equal(ephemeral.getEphemeralOwner(), session, "the ephemeral after a reconnect");
-            }
+            equal(ephemeral.getEphemeralOwner(), session, "the ephemeral after a reconnect");
         }
         root.log.clear(); // persistent watches get no catch-up, some of the changes may be missing
         for (int side = 0; side < 2; side++) {
             String base = both.get(side) + tag;
             writer.setData(base + "/same", bytes("changed"), -1);
             make(writer, base + "/never");
-            if (toldInVain(base)) {
-                one.get(side).each(zk, "watches armed again", "NodeCreated " + base + "/never");
-            } else {
-                one.get(side).each(zk, "watches armed again", "NodeDataChanged " + base + "/same", "NodeCreated " + base + "/never");
-            }
+            one.get(side).each(zk, "watches armed again", "NodeDataChanged " + base + "/same", "NodeCreated " + base + "/never");
             if (persistent) {
                 writer.setData(base + "/same", bytes("again"), -1);
                 lasting.get(side).exactly(zk, "a persistent watch armed again", "NodeDataChanged " + base + "/same",

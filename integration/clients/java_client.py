@@ -12,8 +12,7 @@ def main(args):
     results = {}
     for part in args.parts:
         done = java("JavaClient.java", part, args.connect, args.local.rstrip("/"), args.remote.rstrip("/"),
-                    args.expect, str(args.seed), "fresh-legs" if args.fresh_legs else "same-legs",
-                    patience=args.limit)
+                    args.expect, str(args.seed), patience=args.limit)
         check(done.returncode == 0, f"part {part}:\n{done.stdout}{done.stderr}")
         results[part] = json.loads(done.stdout.splitlines()[-1])
     return results
@@ -24,7 +23,5 @@ if __name__ == "__main__":
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--expect", choices=["refused", "applied"], default="refused",
                         help="`applied` when one ensemble serves both prefixes")
-    # Until issue B the sidecar opens new remote sessions for a client that reconnects.
-    parser.add_argument("--fresh-legs", action="store_true", help="no remote ephemeral is to survive a reconnect")
     parser.add_argument("--seed", type=int, default=1)
     run(main, parser)

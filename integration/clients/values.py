@@ -60,7 +60,7 @@ def interleaved(c, both, patience):
         check(result.get(timeout=patience)[0] == value + b"3", "a large value came back different")
 
 
-def oversize(c, path, top, patience, resumed):
+def oversize(c, path, top, patience):
     session = c.client_id
     back, down = threading.Event(), threading.Event()
 
@@ -71,15 +71,13 @@ def oversize(c, path, top, patience, resumed):
             down.set()
 
     c.add_listener(listen)
-    if resumed:
-        c.create(f"{path}/witness", b"", ephemeral=True)
+    c.create(f"{path}/witness", b"", ephemeral=True)
     refused(ke.ConnectionLoss, lambda: c.set_async(f"{path}/value", b"x" * (top + 1)).get(timeout=patience), "an oversize set")
     check(back.wait(patience), "no reconnect after an oversize request")
     c.remove_listener(listen)
     equal(c.client_id, session, "session after an oversize request")
-    if resumed:
-        equal(c.retry(c.exists, f"{path}/witness").ephemeralOwner, session[0], "the ephemeral after an oversize request")
-        c.delete(f"{path}/witness")
+    equal(c.retry(c.exists, f"{path}/witness").ephemeralOwner, session[0], "the ephemeral after an oversize request")
+    c.delete(f"{path}/witness")
     check(c.retry(c.exists, f"{path}/value"), "the side after an oversize request")
 
 
@@ -108,8 +106,7 @@ def main(args):
         reply = children(c, path, args.children)
     check(reply > LIMIT or args.children < 10_000, "the list of children should exceed a request's limit")
     for path in sides.both:
-        resumed = path == sides.local or not args.fresh_legs
-        oversize(c, path, LIMIT - overhead(f"{path}/value"), args.patience, resumed)
+        oversize(c, path, LIMIT - overhead(f"{path}/value"), args.patience)
     c.stop()
     c = client(args.connect)
     for path in sides.both:
@@ -126,7 +123,5 @@ def main(args):
 if __name__ == "__main__":
     parser = arguments(__doc__)
     parser.add_argument("--children", type=int, default=10_000)
-    # Until issue B the sidecar opens new remote sessions for a client that reconnects.
-    parser.add_argument("--fresh-legs", action="store_true", help="no remote ephemeral is to survive a reconnect")
     parser.add_argument("--seed", type=int, default=1)
     run(main, parser)

@@ -1,5 +1,6 @@
 //! The sidecar under test, as the process an operator would run.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -28,6 +29,7 @@ pub(crate) struct Setup {
     settings: Vec<String>,
     log: String,
     listen: Option<SocketAddr>,
+    variables: Vec<(String, OsString)>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +55,7 @@ impl Setup {
             settings: Vec::new(),
             log: "zoonet=debug,info".to_owned(),
             listen: None,
+            variables: Vec::new(),
         }
     }
 
@@ -128,6 +131,12 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub(crate) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
     /// Starts the program on it and waits until it listens.
     pub(crate) fn start(&self, program: impl AsRef<Path>) -> Sidecar {
         let scratch = Scratch::new("sidecar");
@@ -140,6 +149,7 @@ impl Setup {
             address,
             program: program.as_ref().to_owned(),
             config,
+            variables: self.variables.clone(),
             running: Mutex::new(None),
             scratch,
         };
@@ -180,6 +190,7 @@ pub(crate) struct Sidecar {
     address: SocketAddr,
     program: PathBuf,
     config: PathBuf,
+    variables: Vec<(String, OsString)>,
     running: Mutex<Option<Process>>,
     scratch: Scratch,
 }
@@ -249,6 +260,7 @@ impl Sidecar {
             .arg("--config")
             .arg(&self.config)
             .env("RUST_BACKTRACE", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -271,6 +283,18 @@ impl Sidecar {
             "it listens where told to"
         );
         *self.running() = Some(process);
+    }
+
+    /// Where its leg table is.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.scratch.path().join("state")
+    }
+
+    /// Replaces its configuration file at once by this one; it takes it over when it looks.
+    pub(crate) fn rewrite(&self, setup: &Setup) {
+        let text = setup.yaml(self.address, &self.state());
+        let new = self.scratch.write("zoonet.yaml.new", &text);
+        fs::rename(new, &self.config).expect("the scratch directory is ours");
     }
 
     /// Where it logs to.

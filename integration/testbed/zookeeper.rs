@@ -44,6 +44,7 @@ pub(crate) struct Plan {
     tick: Duration,
     sync: Sync,
     heap_megabytes: u32,
+    session_timeouts: (Duration, Duration),
     jars: Jars,
 }
 
@@ -57,6 +58,7 @@ impl Plan {
             tick: Duration::from_millis(500),
             sync: Sync::Lazy,
             heap_megabytes: 160,
+            session_timeouts: (Duration::from_secs(2), Duration::from_secs(40)),
             jars: Jars::from_environment(),
         }
     }
@@ -88,6 +90,12 @@ impl Plan {
     /// The largest heap of each server; a bench wants more than a test.
     pub(crate) fn heap_megabytes(mut self, megabytes: u32) -> Self {
         self.heap_megabytes = megabytes;
+        self
+    }
+
+    /// The shortest and the longest session timeout it grants.
+    pub(crate) fn session_timeouts(mut self, shortest: Duration, longest: Duration) -> Self {
+        self.session_timeouts = (shortest, longest);
         self
     }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -135,8 +135,8 @@ impl Pipe {
             return (buffer, kept);
         }
         let mut buffer = std::mem::take(&mut self.left);
-        // Doubling: what a frame's length promises is not reserved before it comes.
-        buffer.resize((kept * 2).max(SCRATCH * 2), 0);
+        // What a frame's length promises is not reserved before it comes.
+        buffer.resize(kept + 4 * SCRATCH, 0);
         (buffer, kept)
     }
 
@@ -190,6 +190,23 @@ impl Pipe {
             self.unwritten = frame;
         } else {
             self.unwritten.extend_from_slice(&frame);
+        }
+    }
+
+    /// Says that nothing more will be written and waits, without a use for what still comes, for
+    /// the other side to close. A socket closed with unread bytes is reset, and a reset may take
+    /// along what was written last.
+    pub(super) fn farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut unused = [0; 1024];
+        if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        loop {
+            let mut space = ReadBuf::new(&mut unused);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)) {
+                Ok(()) if !space.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
         }
     }
 

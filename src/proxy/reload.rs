@@ -35,9 +35,17 @@ pub(super) async fn follow(file: PathBuf, mut hangup: Signal, current: Current) 
             continue;
         }
         known = found;
-        super::notify(&[NotifyState::Reloading]);
+        notify_reloading();
         reload(&file, &current);
         super::notify(&[NotifyState::Ready]);
+    }
+}
+
+/// Says so with the time: systemd takes no reload without it (`Type=notify-reload`).
+fn notify_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => super::notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "cannot notify systemd"),
     }
 }
 

@@ -5,7 +5,7 @@ use super::leg::Owner;
 use super::pipeline::{Owed, Ready, Stamp};
 use super::switch::Trust;
 use super::translate::{self, Names, Owners, Seen};
-use super::{Output, Phase, Session, Tick, Verdict, spread};
+use super::{End, Output, Phase, Session, Tick, Verdict, spread};
 use crate::route::EnsembleId;
 use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
@@ -108,6 +108,7 @@ impl Session {
             }
             Owner::Close if matches!(self.phase, Phase::Expiring { .. }) => {
                 if ensemble == self.settings.home() {
+                    self.end = End::OfSession;
                     self.end();
                 }
             }

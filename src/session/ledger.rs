@@ -10,23 +10,24 @@
 //! A path is what its ensemble calls it. What is remembered is bounded: past the bound the ledger
 //! is no longer [`Ledger::is_complete`], and the loss of its connection has to be the client's.
 
+mod frames;
+mod note;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use frames::{by_what_was_seen, frame};
+pub(super) use note::Note;
+
+use frames::chunks;
 
 use crate::wire::jute::Reader;
 use crate::wire::opcode::{OpCode, Target};
 use crate::wire::reply::{self, ReplyHeader, ResultBody};
-use crate::wire::request::{self, Request};
-use crate::wire::{Xid, Zxid, code};
-
-/// Bytes of paths in one setWatches: what the Java client sends at most.
-const CHUNK: usize = 128 * 1024;
+use crate::wire::request::Request;
+use crate::wire::{Zxid, code};
 
 /// What one entry costs beside its path, roughly.
 const ENTRY: usize = 64;
-
-/// Zxids watches are grouped under when a client arms them again. Past that many, watches share
-/// the smallest of a group, which may report a change twice and never hides one.
-const GROUPS: usize = 1000;
 
 /// The lists of a setWatches2, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,78 +76,6 @@ enum Arming {
     Asked { since: Zxid, batch: u32 },
     /// No server has it; changes after `since` are to be reported.
     Missing { since: Zxid },
-}
-
-/// What a request does to the ledger if it succeeds; kept until its reply comes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Note {
-    /// It arms a data watch, or one for a missing znode.
-    Watch { op: OpCode, path: Vec<u8> },
-    /// It arms a persistent or recursive watch.
-    AddWatch { path: Vec<u8>, mode: i32 },
-    /// It arms watches again: the setWatches of this number.
-    SetWatches { batch: u32 },
-    /// It removes watches of this type.
-    RemoveWatches { path: Vec<u8>, kind: i32 },
-    /// It creates an ephemeral.
-    Ephemeral,
-    /// It deletes a znode.
-    Delete { path: Vec<u8> },
-    /// Which of its operations create ephemerals, and which paths it deletes.
-    Multi {
-        ephemerals: Vec<usize>,
-        deletes: Vec<Vec<u8>>,
-    },
-}
-
-impl Note {
-    /// What has to be remembered of a request.
-    pub(super) fn of(request: &Request<'_>) -> Option<Self> {
-        let path = || request.path().map(<[u8]>::to_vec);
-        match request.op.shape().target {
-            Target::Created => request.is_ephemeral().then_some(Self::Ephemeral),
-            Target::Deleted => Some(Self::Delete { path: path()? }),
-            Target::Multi if request.op == OpCode::Multi => Self::of_multi(request),
-            Target::Subtree if request.op == OpCode::AddWatch => Some(Self::AddWatch {
-                path: path()?,
-                mode: request.number_after_path()?,
-            }),
-            Target::Subtree if request.op == OpCode::RemoveWatches => Some(Self::RemoveWatches {
-                path: path()?,
-                kind: request.number_after_path()?,
-            }),
-            Target::Path if request.may_arm_watch() => Some(Self::Watch {
-                op: request.op,
-                path: path()?,
-            }),
-            Target::Path
-            | Target::Multi
-            | Target::Subtree
-            | Target::WatchLists(_)
-            | Target::Owned
-            | Target::Home
-            | Target::Everywhere
-            | Target::Ping
-            | Target::Close
-            | Target::Nowhere => None,
-        }
-    }
-
-    fn of_multi(request: &Request<'_>) -> Option<Self> {
-        let (mut ephemerals, mut deletes) = (Vec::new(), Vec::new());
-        for (index, operation) in request.operations().flatten().enumerate() {
-            if operation.ephemeral {
-                ephemerals.push(index);
-            } else if let (OpCode::Delete, Some(path)) = (operation.op, operation.path) {
-                deletes.push(path.to_vec());
-            }
-        }
-        let any = !ephemerals.is_empty() || !deletes.is_empty();
-        any.then_some(Self::Multi {
-            ephemerals,
-            deletes,
-        })
-    }
 }
 
 /// Which watches a client had armed on a leg, by what the reply that armed them had shown it.
@@ -523,70 +452,6 @@ impl Owned {
             others: true,
         }
     }
-}
-
-/// A setWatches for each zxid that a client which reconnects has seen last of its watches. What
-/// its leg's zxid says would not do: events may have been written to its dead connection. A watch
-/// nothing is known of is reported if anything ever changed.
-pub(super) fn by_what_was_seen(xid: Xid, lists: &[Vec<Vec<u8>>], before: &Armed) -> Vec<Vec<u8>> {
-    let mut watches: Vec<(Zxid, usize, &Vec<u8>)> = lists
-        .iter()
-        .enumerate()
-        .flat_map(|(list, paths)| paths.iter().map(move |path| (list, path)))
-        .map(|(list, path)| {
-            let seen = before.get(list).and_then(|armed| armed.get(path)).copied();
-            (seen.unwrap_or_default(), list, path)
-        })
-        .collect();
-    watches.sort();
-    let distinct = watches.chunk_by(|a, b| a.0 == b.0).count();
-    let per_group = watches.len().div_ceil(GROUPS).max(1);
-    let mut frames = Vec::new();
-    let mut group = |watches: &[(Zxid, usize, &Vec<u8>)]| {
-        let Some((since, ..)) = watches.first() else {
-            return;
-        };
-        let named = watches
-            .iter()
-            .map(|(_, list, path)| (*list, (*path).clone()))
-            .collect();
-        frames.extend(chunks(named).map(|lists| frame(xid, *since, &lists)));
-    };
-    if distinct <= GROUPS {
-        watches.chunk_by(|a, b| a.0 == b.0).for_each(&mut group);
-    } else {
-        watches.chunks(per_group).for_each(&mut group);
-    }
-    frames
-}
-
-/// Splits watches into lists whose paths fit into one frame.
-fn chunks(watches: Vec<(usize, Vec<u8>)>) -> impl Iterator<Item = Lists> {
-    let mut all = watches.into_iter().peekable();
-    std::iter::from_fn(move || {
-        all.peek()?;
-        let mut lists = Lists::default();
-        let mut bytes = 0;
-        while let Some((list, path)) =
-            all.next_if(|(_, path)| bytes == 0 || bytes + path.len() <= CHUNK)
-        {
-            bytes += path.len() + 4;
-            if let Some(list) = lists.get_mut(list) {
-                list.push(path);
-            }
-        }
-        Some(lists)
-    })
-}
-
-/// A setWatches, or a setWatches2 where only that will do: servers before 3.6 do not know it.
-pub(super) fn frame(xid: Xid, since: Zxid, lists: &Lists) -> Vec<u8> {
-    let [.., persistent, recursive] = lists;
-    if persistent.is_empty() && recursive.is_empty() {
-        let standard = lists.get(..3).unwrap_or_default();
-        return request::set_watches(xid, OpCode::SetWatches, since.0, standard);
-    }
-    request::set_watches(xid, OpCode::SetWatches2, since.0, lists)
 }
 
 #[cfg(test)]

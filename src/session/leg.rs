@@ -1,9 +1,10 @@
 //! One upstream session: idle, dialing or live; what is in flight on it; its own zxid.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::Tick;
-use super::ledger::{self, Armed, Ledger, Note, Owned};
+use super::ledger::{self, Armed, Ledger, Note};
+use super::legs::ParkedLeg;
 use crate::route::EnsembleId;
 use crate::wire::connect::{ConnectRequest, Credentials};
 use crate::wire::opcode::{Access, OpCode};
@@ -77,7 +78,8 @@ pub(super) enum State {
     Dialing { resume: Option<Credentials> },
     /// Requests may go out.
     Live(Credentials),
-    /// Its session is being ended because nobody needs it.
+    /// Its session is being ended because nobody needs it: it is forgotten first and closed then,
+    /// so that a restart in between does not find a session that looks as if it had expired.
     Retiring(Credentials),
 }
 
@@ -90,10 +92,11 @@ pub(super) struct Leg {
     holding: u32,
     /// What the connection's server is, once known.
     pub(super) role: Option<Role>,
-    /// The largest zxid this leg has shown.
+    /// The largest zxid a reply of this leg has shown.
     pub(super) zxid: Zxid,
     pub(super) sent: Tick,
-    pub(super) heard: Tick,
+    /// When a request was answered last.
+    answered: Tick,
     next_xid: i32,
     /// Credentials this ensemble refuses, by their place in the session's list.
     pub(super) refused_auths: BTreeSet<usize>,
@@ -136,7 +139,7 @@ impl Leg {
             role: None,
             zxid: Zxid::NONE,
             sent: now,
-            heard: now,
+            answered: now,
             next_xid: FIRST_OWN_XID,
             refused_auths: BTreeSet::new(),
             ledger: Ledger::default(),
@@ -243,9 +246,11 @@ impl Leg {
         frames
     }
 
-    /// When the oldest request that has to be answered in time was sent.
-    pub(super) fn oldest(&self) -> Option<Tick> {
-        self.in_flight.front().map(|waiting| waiting.sent)
+    /// Since when the oldest request waits for its answer, those it waits behind not counted: a
+    /// long pipeline that is being answered is no fault of the server.
+    pub(super) fn waits_since(&self) -> Option<Tick> {
+        let oldest = self.in_flight.front()?;
+        Some(oldest.sent.max(self.answered))
     }
 
     /// Whether a ping of the client's is on its way.
@@ -272,9 +277,13 @@ impl Leg {
     }
 
     /// What a later connection of the client can go on with, if there is a session.
-    pub(super) fn into_parked(self, ensemble: EnsembleId) -> Option<ParkedLeg> {
+    pub(super) fn into_parked(mut self, ensemble: EnsembleId) -> Option<ParkedLeg> {
         let credentials = self.session().cloned()?;
+        self.lose_in_flight();
+        // A connection that did not get so far as to ask for watches leaves what it had found.
+        let before = (!self.ledger.watches()).then_some(self.before);
         let (armed, owned) = self.ledger.into_parts();
+        let armed = before.unwrap_or(armed);
         Some(ParkedLeg {
             ensemble,
             credentials,
@@ -284,11 +293,14 @@ impl Leg {
         })
     }
 
-    /// Whether an end of the session is on its way.
+    /// Whether an end of the session is on its way, or goes out once it is attached.
     pub(super) fn closes(&self) -> bool {
-        self.in_flight
-            .iter()
-            .any(|waiting| waiting.owner == Owner::Close)
+        let comes = matches!(self.state, State::Dialing { resume: Some(_) });
+        comes
+            || self
+                .in_flight
+                .iter()
+                .any(|waiting| waiting.owner == Owner::Close)
     }
 
     /// Starts to dial: the handshake to send. A session left is attached again with the leg's own
@@ -319,13 +331,18 @@ impl Leg {
         self.awaited = None;
         self.used = now;
         self.sent = now;
-        self.heard = now;
+        self.answered = now;
     }
 
     /// No server could be reached: not again before a while that grows.
     pub(super) fn unreachable(&mut self, now: Tick) {
         self.out_of_reach = true;
         self.back_off(now);
+        self.idle_again();
+    }
+
+    /// No connection is wanted for now; the session stays known.
+    pub(super) fn idle_again(&mut self) {
         self.state = State::Idle {
             resume: self.session().cloned(),
         };
@@ -334,9 +351,13 @@ impl Leg {
     /// Doubles the wait up to a bound and takes a random half of it off, so that many sessions do
     /// not come back at once.
     fn back_off(&mut self, now: Tick) {
+        // A session that is waited with for too long is lost though its ensemble is back.
+        let longest = self.session().map_or(LONGEST_BACKOFF, |credentials| {
+            u64::from(credentials.timeout / 10).clamp(FIRST_BACKOFF, LONGEST_BACKOFF)
+        });
         let wait = FIRST_BACKOFF
             .saturating_mul(1 << self.failures.min(6))
-            .min(LONGEST_BACKOFF);
+            .min(longest);
         self.failures = self.failures.saturating_add(1);
         // The generator of Knuth's MMIX.
         self.chance = self
@@ -357,11 +378,19 @@ impl Leg {
         }
     }
 
-    /// A frame came in.
+    /// A frame came in. What an event says of the zxid does not count, as with stock clients:
+    /// another event of the same transaction may be behind it.
     pub(super) fn heard(&mut self, header: &ReplyHeader, now: Tick) {
-        self.heard = now;
-        self.zxid = self.zxid.max(header.zxid);
+        if header.xid != Xid::NOTIFICATION {
+            self.answered = now;
+            self.zxid = self.zxid.max(header.zxid);
+        }
         self.failures = 0;
+    }
+
+    /// Nothing of this leg was read just now, so nothing can be said of how it answers.
+    pub(super) fn unread(&mut self, now: Tick) {
+        self.answered = now;
     }
 
     /// The connection is gone: what was in flight on it. Its session stays to be resumed, at once
@@ -376,234 +405,18 @@ impl Leg {
         self.role = None;
         self.holding = 0;
         self.ledger.disconnected(self.zxid);
-        for note in self
-            .in_flight
-            .iter()
-            .filter_map(|lost| lost.note.as_deref())
-        {
+        self.lose_in_flight()
+    }
+
+    /// What was in flight; nobody will know what came of it.
+    fn lose_in_flight(&mut self) -> VecDeque<InFlight> {
+        let lost = std::mem::take(&mut self.in_flight);
+        for note in lost.iter().filter_map(|lost| lost.note.as_deref()) {
             self.ledger.lost(note);
         }
-        std::mem::take(&mut self.in_flight)
-    }
-}
-
-/// A remote session without a connection, kept for the client's next one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ParkedLeg {
-    pub(super) ensemble: EnsembleId,
-    pub(super) credentials: Credentials,
-    pub(super) zxid: Zxid,
-    pub(super) armed: Armed,
-    pub(super) owned: Owned,
-}
-
-impl ParkedLeg {
-    /// A leg of which only the session is known, as after a restart of the sidecar: it may own
-    /// ephemerals.
-    #[must_use]
-    pub fn restored(ensemble: EnsembleId, credentials: Credentials) -> Self {
-        Self {
-            ensemble,
-            credentials,
-            zxid: Zxid::NONE,
-            armed: Armed::default(),
-            owned: Owned::unknown(),
-        }
-    }
-
-    /// The ensemble it is on.
-    #[must_use]
-    pub const fn ensemble(&self) -> EnsembleId {
-        self.ensemble
-    }
-
-    /// Its session.
-    #[must_use]
-    pub const fn credentials(&self) -> &Credentials {
-        &self.credentials
-    }
-}
-
-/// All legs of a session. Most sessions only ever have home's.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Legs {
-    home_is: EnsembleId,
-    pub(super) home: Leg,
-    remotes: BTreeMap<EnsembleId, Leg>,
-    chance: u64,
-}
-
-impl Legs {
-    /// `chance` seeds what has to be random.
-    pub(super) const fn new(home_is: EnsembleId, home: Leg, chance: u64) -> Self {
-        Self {
-            home_is,
-            home,
-            remotes: BTreeMap::new(),
-            chance,
-        }
-    }
-
-    /// The leg of an ensemble, an idle one where nothing was opened yet.
-    pub(super) fn get(&mut self, ensemble: EnsembleId) -> &mut Leg {
-        if ensemble == self.home_is {
-            return &mut self.home;
-        }
-        self.remote(ensemble)
-    }
-
-    /// Apart from [`Self::get`], so that the way home is short enough to be inlined.
-    #[inline(never)]
-    fn remote(&mut self, ensemble: EnsembleId) -> &mut Leg {
-        let chance = self
-            .chance
-            .wrapping_add(u64::try_from(ensemble.index()).unwrap_or_default());
-        self.remotes
-            .entry(ensemble)
-            .or_insert_with(|| Leg::idle(chance))
-    }
-
-    /// Takes over a leg of the client's earlier connection.
-    pub(super) fn adopt(&mut self, parked: ParkedLeg) {
-        let ParkedLeg {
-            ensemble,
-            credentials,
-            zxid,
-            armed,
-            owned,
-        } = parked;
-        let leg = self.get(ensemble);
-        leg.state = State::Idle {
-            resume: Some(credentials),
-        };
-        leg.zxid = zxid;
-        leg.ledger = Ledger::inherited(owned);
-        leg.before = armed;
-    }
-
-    /// The remote sessions, without their connections.
-    pub(super) fn into_parked(self) -> Vec<ParkedLeg> {
-        self.remotes
-            .into_iter()
-            .filter_map(|(ensemble, leg)| leg.into_parked(ensemble))
-            .collect()
-    }
-
-    /// The leg of an ensemble, if there is one.
-    pub(super) fn find(&self, ensemble: EnsembleId) -> Option<&Leg> {
-        if ensemble == self.home_is {
-            Some(&self.home)
-        } else {
-            self.remotes.get(&ensemble)
-        }
-    }
-
-    /// The remote legs.
-    pub(super) fn remotes(&self) -> impl Iterator<Item = (EnsembleId, &Leg)> {
-        self.remotes.iter().map(|(ensemble, leg)| (*ensemble, leg))
-    }
-
-    /// The remote legs, to be changed.
-    pub(super) fn remotes_mut(&mut self) -> impl Iterator<Item = (EnsembleId, &mut Leg)> {
-        self.remotes
-            .iter_mut()
-            .map(|(ensemble, leg)| (*ensemble, leg))
-    }
-
-    /// The remote ensembles on which there is a session.
-    pub(super) fn with_session(&self) -> impl Iterator<Item = EnsembleId> {
-        self.remotes()
-            .filter(|(_, leg)| leg.session().is_some())
-            .map(|(ensemble, _)| ensemble)
-    }
-
-    /// Whether no remote leg was ever opened.
-    pub(super) fn only_home(&self) -> bool {
-        self.remotes.is_empty()
+        lost
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn leg() -> Leg {
-        Leg::live(
-            Credentials {
-                session: SessionId(1),
-                password: [0; 16],
-                timeout: 9000,
-            },
-            Tick(0),
-        )
-    }
-
-    const fn client(seq: u32, op: OpCode) -> Owner {
-        Owner::Client { seq, part: 0, op }
-    }
-
-    #[test]
-    fn replies_are_matched_by_xid_and_the_first_of_equals_goes_first() {
-        let mut leg = leg();
-        leg.push(Xid(1), client(0, OpCode::SetData), Tick(0));
-        leg.push(Xid::AUTH, client(1, OpCode::Auth), Tick(0));
-        leg.push(Xid(1), client(2, OpCode::GetData), Tick(0));
-        assert_eq!(leg.take(Xid::AUTH).unwrap().owner, client(1, OpCode::Auth));
-        assert_eq!(leg.take(Xid(1)).unwrap().owner, client(0, OpCode::SetData));
-        assert_eq!(leg.take(Xid(1)).unwrap().owner, client(2, OpCode::GetData));
-        assert_eq!(leg.take(Xid(1)), None);
-    }
-
-    #[test]
-    fn pings_and_auth_do_not_hold_the_drain() {
-        let mut leg = leg();
-        leg.push(Xid::PING, Owner::ClientPing, Tick(0));
-        leg.push(Xid::AUTH, client(0, OpCode::Auth), Tick(0));
-        assert!(leg.is_drained());
-        leg.push(Xid(5), Owner::Barrier, Tick(0));
-        assert!(!leg.is_drained());
-        leg.take(Xid(5));
-        assert!(leg.is_drained());
-    }
-
-    #[test]
-    fn our_own_numbers_avoid_what_is_in_flight() {
-        let mut leg = leg();
-        leg.push(Xid(FIRST_OWN_XID), client(0, OpCode::GetData), Tick(0));
-        assert_eq!(leg.own_xid(), Xid(FIRST_OWN_XID + 1));
-        leg.next_xid = LAST_OWN_XID;
-        assert_eq!(leg.own_xid(), Xid(LAST_OWN_XID));
-        assert_eq!(leg.own_xid(), Xid(FIRST_OWN_XID + 1));
-    }
-
-    #[test]
-    fn a_lost_leg_is_resumed_with_its_own_session_and_zxid() {
-        let mut leg = leg();
-        leg.zxid = Zxid(77);
-        leg.lost(Tick(0));
-        let request = ConnectRequest::parse(&leg.dial(4000, Tick(0))[4..]).unwrap();
-        assert_eq!(
-            (request.session, request.last_zxid_seen),
-            (SessionId(1), Zxid(77))
-        );
-    }
-
-    #[test]
-    fn waits_grow_to_a_bound_and_differ() {
-        let waits = |chance| {
-            let mut leg = Leg::idle(chance);
-            let wait = |_| {
-                leg.unreachable(Tick(0));
-                leg.not_before.0
-            };
-            (0..8).map(wait).collect::<Vec<u64>>()
-        };
-        for (wait, bound) in waits(1)
-            .into_iter()
-            .zip([200, 400, 800, 1600, 3200, 5000, 5000, 5000])
-        {
-            assert!(wait > bound / 2 && wait <= bound, "{wait} of {bound}");
-        }
-        assert_ne!(waits(1), waits(2));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use super::answer::CLOSE_BOUND;
 use super::event::{Event, Loss};
 use super::leg::{Leg, Owner, State};
 use super::pipeline::Step;
-use super::{Output, Phase, Session, Tick};
+use super::{End, Output, Phase, Session, Tick};
 use crate::route::EnsembleId;
 use crate::wire::{Xid, reply, request};
 
@@ -24,7 +24,8 @@ impl Session {
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
             Phase::Ended => None,
-            Phase::Closing { since } | Phase::Expiring { since } => Some(since.after(CLOSE_BOUND)),
+            Phase::Closing { since } => Some(self.closed_by(since)),
+            Phase::Expiring { since } => Some(since.after(CLOSE_BOUND)),
             Phase::Open | Phase::Stopping if self.legs.only_home() => None,
             Phase::Open | Phase::Stopping => {
                 let legs = self
@@ -42,9 +43,16 @@ impl Session {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Tick) {
+        self.ticked = now;
         match self.phase {
             Phase::Ended => {}
-            Phase::Closing { .. } => self.release(now),
+            Phase::Closing { since } => {
+                let due = now >= self.closed_by(since);
+                self.release(now);
+                if due {
+                    self.end();
+                }
+            }
             Phase::Expiring { since } => {
                 if now >= since.after(CLOSE_BOUND) {
                     self.end();
@@ -55,6 +63,15 @@ impl Session {
                 self.check_client(now);
                 self.check_held(now);
             }
+        }
+    }
+
+    /// When a session that is being closed is over: a while after home's answer the remote ends are
+    /// not waited for, and an answer that has not come within the timeout is of no use to anybody.
+    fn closed_by(&self, since: Tick) -> Tick {
+        match self.pipeline.next_ready() {
+            Some(_) => since.after(CLOSE_BOUND),
+            None => since.after(self.me.timeout.into()),
         }
     }
 
@@ -74,21 +91,29 @@ impl Session {
         self.heard.after(u64::from(self.me.timeout))
     }
 
+    /// Whether what is due then is done: not for a dead client, also where the timer came so late
+    /// that it has died meanwhile.
+    fn is_done_at(&self, due: Tick) -> bool {
+        due.max(self.ticked) < self.alive_until()
+    }
+
     fn leg_deadlines(&self, leg: &Leg) -> [Option<Tick>; 3] {
+        let late = leg
+            .waits_since()
+            .map(|since| since.after(self.request_timeout()));
         match &leg.state {
-            State::Live(session) | State::Retiring(session) => {
+            State::Live(session) => {
                 let ping = leg.sent.after(u64::from(session.timeout) / 3);
-                let late = leg.oldest().map(|sent| sent.after(self.request_timeout()));
                 let idle = leg.used.after(self.settings.idle_leg_timeout);
-                let retires = leg.is_live() && !leg.holds_anything();
                 [
-                    Some(ping).filter(|at| *at < self.alive_until()),
+                    Some(ping).filter(|at| self.is_done_at(*at)),
                     late,
-                    retires.then_some(idle),
+                    (!leg.holds_anything()).then_some(idle),
                 ]
             }
+            State::Retiring(_) => [late, None, None],
             State::Idle { resume: Some(_) } => [
-                Some(leg.not_before).filter(|at| *at < self.alive_until()),
+                Some(leg.not_before).filter(|at| self.is_done_at(*at)),
                 None,
                 None,
             ],
@@ -103,16 +128,15 @@ impl Session {
         for (ensemble, leg) in self.legs.remotes_mut() {
             match &leg.state {
                 State::Live(_) | State::Retiring(_)
-                    if leg.oldest().is_some_and(|sent| now >= sent.after(bound)) =>
+                    if leg
+                        .waits_since()
+                        .is_some_and(|sent| now >= sent.after(bound)) =>
                 {
                     late.push(ensemble);
                 }
                 State::Live(session) if !leg.holds_anything() && now >= leg.used.after(idle) => {
                     leg.state = State::Retiring(session.clone());
-                    let xid = leg.own_xid();
-                    leg.push(xid, Owner::Close, now);
-                    self.outputs
-                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
+                    self.outputs.push_back(Output::Forget(ensemble));
                 }
                 State::Live(session)
                     if alive && now >= leg.sent.after(u64::from(session.timeout) / 3) =>
@@ -134,9 +158,30 @@ impl Session {
             self.dial(ensemble, now);
         }
         for ensemble in late {
-            // A late reply must never surface: its connection goes (T5).
-            self.outputs.push_back(Output::HangUp(ensemble));
-            self.leg_lost(ensemble, Loss::TimedOut, now);
+            // The loss of another may have led to this one's: its new dial is not to be given up.
+            let oldest = self.legs.get(ensemble).waits_since();
+            if oldest.is_some_and(|sent| now >= sent.after(bound)) {
+                // A late reply must never surface: its connection goes (T5).
+                self.outputs.push_back(Output::HangUp(ensemble));
+                self.leg_lost(ensemble, Loss::TimedOut, now);
+            }
+        }
+    }
+
+    /// The client takes no more for now, so the legs are not read: that they seem not to answer is
+    /// not their fault.
+    pub fn legs_unread(&mut self, now: Tick) {
+        self.legs.remotes_mut().for_each(|(_, leg)| leg.unread(now));
+    }
+
+    /// A leg's session is no longer on record: now it can be closed.
+    pub fn forgotten(&mut self, ensemble: EnsembleId, now: Tick) {
+        let leg = self.legs.get(ensemble);
+        if matches!(leg.state, State::Retiring(_)) && !leg.closes() {
+            let xid = leg.own_xid();
+            leg.push(xid, Owner::Close, now);
+            self.outputs
+                .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
         }
     }
 
@@ -146,9 +191,24 @@ impl Session {
         leg.lost(now);
         leg.expired();
         self.switch.lost(ensemble);
-        self.outputs.push_back(Output::Forget(ensemble));
         self.happened(Event::LegRetired { ensemble });
         self.send_held(now);
+    }
+
+    /// The client's connection is about to go, and the legs' with it: their servers hear of them once
+    /// more, so that the client has a whole timeout to come back in. Not so for a client that was
+    /// silent for a timeout: home has expired it (T24).
+    pub fn part(&mut self, now: Tick) {
+        if self.end == End::OfSession || now >= self.alive_until() {
+            return;
+        }
+        for (ensemble, leg) in self.legs.remotes_mut() {
+            if leg.is_live() {
+                leg.push(Xid::PING, Owner::Ping, now);
+                self.outputs
+                    .push_back(Output::ToLeg(ensemble, request::ping()));
+            }
+        }
     }
 
     /// Whether the client waits for something that is not home's.
@@ -163,7 +223,7 @@ impl Session {
         let home = &self.legs.home;
         let needs = self.heard > home.sent || self.waits_elsewhere();
         let at = home.sent.after(u64::from(self.me.timeout) / 3);
-        Some(at).filter(|at| needs && *at < self.alive_until())
+        Some(at).filter(|at| needs && self.is_done_at(*at))
     }
 
     /// Clients hang up when they hear nothing for two thirds of their timeout. One that pings is
@@ -172,7 +232,7 @@ impl Session {
     fn feed_at(&self) -> Option<Tick> {
         let silent = self.waits_elsewhere() && !self.legs.home.client_pings();
         let at = self.written.after(u64::from(self.me.timeout) / 2);
-        Some(at).filter(|at| silent && *at < self.alive_until())
+        Some(at).filter(|at| silent && self.is_done_at(*at))
     }
 
     fn check_client(&mut self, now: Tick) {

@@ -86,7 +86,8 @@ pub(super) struct Pipeline {
     /// The sequence number of the first reply owed.
     first: u32,
     held: VecDeque<Step>,
-    held_bytes: usize,
+    /// Bytes of requests held back, and of replies that wait for their turn.
+    waiting: usize,
 }
 
 impl Pipeline {
@@ -95,9 +96,9 @@ impl Pipeline {
         self.owed.len()
     }
 
-    /// Bytes of requests held back.
-    pub(super) const fn held_bytes(&self) -> usize {
-        self.held_bytes
+    /// Bytes of requests held back, and of replies that wait for their turn.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// Whether no request is held back, so that the next one need not queue.
@@ -138,13 +139,18 @@ impl Pipeline {
 
     /// Keeps a reply until those before it have gone out.
     pub(super) fn ready(&mut self, seq: u32, frame: Vec<u8>, stamp: Stamp) {
-        if let Some(owed) = self.get_mut(seq) {
-            owed.ready = Some(Box::new(Ready {
-                op: owed.op,
-                frame,
-                stamp,
-            }));
-        }
+        let length = frame.len();
+        let Some(owed) = self.get_mut(seq) else {
+            return;
+        };
+        let ready = Ready {
+            op: owed.op,
+            frame,
+            stamp,
+        };
+        let before = owed.ready.replace(Box::new(ready));
+        self.waiting += length;
+        self.waiting -= before.map_or(0, |before| before.frame.len());
     }
 
     /// Whether the first reply is there, and of which operation it is.
@@ -160,12 +166,13 @@ impl Pipeline {
         let ready = self.owed.front_mut()?.ready.take()?;
         self.owed.pop_front();
         self.first = self.first.wrapping_add(1);
+        self.waiting -= ready.frame.len();
         Some(*ready)
     }
 
     /// Holds a request back behind all others.
     pub(super) fn hold(&mut self, step: Step) {
-        self.held_bytes += step.frame.len();
+        self.waiting += step.frame.len();
         self.held.push_back(step);
     }
 
@@ -177,7 +184,7 @@ impl Pipeline {
     /// Takes the request that goes out next.
     pub(super) fn take_held(&mut self) -> Option<Step> {
         let step = self.held.pop_front()?;
-        self.held_bytes -= step.frame.len();
+        self.waiting -= step.frame.len();
         Some(step)
     }
 }
@@ -242,9 +249,9 @@ mod tests {
         };
         pipeline.hold(step.clone());
         pipeline.hold(step);
-        assert_eq!(pipeline.held_bytes(), 60);
+        assert_eq!(pipeline.waiting(), 60);
         pipeline.take_held();
-        assert_eq!(pipeline.held_bytes(), 30);
+        assert_eq!(pipeline.waiting(), 30);
         assert!(!pipeline.flows());
     }
 }

@@ -13,9 +13,6 @@ use crate::wire::opcode::{Access, OpCode, Target};
 use crate::wire::request::{self, Request};
 use crate::wire::{WireFault, Xid};
 
-/// Bytes of auth packets a connection may add: they are kept for legs to come.
-const AUTH_LIMIT: usize = 64 * 1024;
-
 impl Session {
     /// Takes a request: the payload of a frame of the client's.
     ///
@@ -131,7 +128,7 @@ impl Session {
     }
 
     /// A request for one ensemble that may have to wait.
-    fn step(
+    pub(super) fn step(
         &mut self,
         request: &Request<'_>,
         to: EnsembleId,
@@ -186,31 +183,6 @@ impl Session {
             admitted: now,
         });
         Ok(())
-    }
-
-    /// Credentials go to home, whose answer the client gets, and to every remote leg: to those to
-    /// come from the list.
-    fn auth(&mut self, request: &Request<'_>, now: Tick) -> Result<Verdict, ClientFault> {
-        let bytes: usize = self.auths.iter().map(Vec::len).sum();
-        if bytes + request.payload.len() > AUTH_LIMIT {
-            return Err(ClientFault::TooManyAuths { limit: AUTH_LIMIT });
-        }
-        self.step(request, self.settings.home(), request.frame(), now)
-    }
-
-    /// Adds the credentials at `index` to a remote leg, unless its ensemble refuses them (T19).
-    pub(super) fn add_auth(&mut self, ensemble: EnsembleId, index: usize, now: Tick) {
-        let leg = self.legs.get(ensemble);
-        let Some(payload) = self
-            .auths
-            .get(index)
-            .filter(|_| !leg.refused_auths.contains(&index))
-        else {
-            return;
-        };
-        let frame = request::with_xid(payload, Xid::AUTH);
-        leg.push(Xid::AUTH, Owner::Auth(index), now);
-        self.outputs.push_back(Output::ToLeg(ensemble, frame));
     }
 
     /// Whether a request for `to` can go out now. If not, whatever it waits for is under way: a
@@ -373,19 +345,27 @@ impl Session {
         self.outputs.push_back(Output::ToLeg(step.to, step.frame));
     }
 
+    /// Ends every remote session. One that is being attached again is ended when it comes.
     pub(super) fn close_legs(&mut self, now: Tick) {
-        for (ensemble, leg) in self.legs.remotes_mut() {
-            match leg.state {
-                State::Live(_) => {
-                    let xid = leg.own_xid();
-                    leg.push(xid, Owner::Close, now);
-                    self.outputs
-                        .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
+        let legs: Vec<EnsembleId> = self.legs.remotes().map(|(ensemble, _)| ensemble).collect();
+        for ensemble in legs {
+            match self.legs.get(ensemble).state {
+                State::Live(_) => self.close_leg(ensemble, now),
+                State::Dialing { resume: None } => {
+                    self.outputs.push_back(Output::HangUp(ensemble));
                 }
-                State::Dialing { .. } => self.outputs.push_back(Output::HangUp(ensemble)),
-                State::Idle { .. } | State::Retiring(_) => {}
+                State::Dialing { resume: Some(_) } | State::Idle { .. } | State::Retiring(_) => {}
             }
         }
+    }
+
+    /// Ends the session of a live remote leg.
+    pub(super) fn close_leg(&mut self, ensemble: EnsembleId, now: Tick) {
+        let leg = self.legs.get(ensemble);
+        let xid = leg.own_xid();
+        leg.push(xid, Owner::Close, now);
+        self.outputs
+            .push_back(Output::ToLeg(ensemble, request::close_session(xid)));
     }
 
     /// Answers CONNECTIONLOSS to the requests at the front of the queue that wait for an ensemble
@@ -416,11 +396,13 @@ impl Session {
                 payload,
             };
             let bound = self.settings.ledger_limit;
-            self.legs
-                .get(step.to)
-                .ledger
-                .set_watches(&request, Sent::No, bound);
-            self.accept(step.seq, step.part);
+            let ledger = &mut self.legs.get(step.to).ledger;
+            ledger.set_watches(&request, Sent::No, bound);
+            if ledger.is_complete() {
+                self.accept(step.seq, step.part);
+            } else {
+                self.end();
+            }
             return;
         }
         self.fail(step.seq, step.part);

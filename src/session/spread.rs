@@ -10,28 +10,21 @@
 //!   the list of its children, and both live on the ensemble of its path: the name of a route is a
 //!   child of its parent only where a placeholder znode exists there.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod multi;
+mod watches;
+
+pub(super) use multi::{failure, operations};
+use watches::RECURSIVE_MODE;
+pub(super) use watches::Recursive;
 
 use super::Settings;
 use super::gather::{Gather, Merge};
-use super::ledger::{self, Armed};
-use super::leg::Legs;
+use super::legs::Legs;
 use super::touched::Touched;
-use crate::route::{self, EnsembleId, RouteMap, Rule};
-use crate::wire::frames::PREFIX;
-use crate::wire::jute::Writer;
+use crate::route::{EnsembleId, Rule};
 use crate::wire::opcode::{OpCode, Target};
-use crate::wire::request::{self, Operation, Request};
-use crate::wire::{Xid, Zxid, code, reply};
-
-/// `addWatch` mode of a recursive watch, `Watcher.WatcherType` of one to be removed, and the type
-/// that stands for all.
-const RECURSIVE_MODE: i32 = 1;
-const RECURSIVE_TYPE: i32 = 5;
-const ANY_TYPE: i32 = 3;
-
-/// Where recursive watches stand in a setWatches2.
-const RECURSIVE_LIST: usize = 4;
+use crate::wire::request::{self, Request};
+use crate::wire::{Zxid, code, reply};
 
 /// The node whose data lists the real servers; clients that read it would leave the sidecar.
 const CONFIG: &[u8] = b"/zookeeper/config";
@@ -57,24 +50,6 @@ pub(super) struct Part {
     pub(super) part: u16,
     pub(super) op: OpCode,
     pub(super) frame: Vec<u8>,
-}
-
-/// The recursive watches this client armed on paths at or above a route: what decides which
-/// watches on other ensembles are still wanted. Bounded by the number of such paths.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Recursive(BTreeSet<Vec<u8>>);
-
-impl Recursive {
-    fn armed(&mut self, routes: &RouteMap, path: &[u8]) {
-        if routes.below(path).next().is_some() || routes.route(path).prefix() == path {
-            self.0.insert(path.to_vec());
-        }
-    }
-
-    /// Whether a watch on `path` or above it sees `path`.
-    pub(super) fn cover(&self, path: &[u8]) -> bool {
-        self.0.iter().any(|armed| route::at_or_below(path, armed))
-    }
 }
 
 /// Plans requests of one session.
@@ -186,67 +161,6 @@ impl Planner<'_> {
         }
     }
 
-    /// A recursive watch is armed on the ensemble of its path and on those of all routes below.
-    fn watch_below(&mut self, request: &Request<'_>, path: &[u8]) -> Plan {
-        let routes = &self.settings.routes;
-        self.recursive.armed(routes, path);
-        let own = routes.route(path);
-        if routes.below(path).next().is_none() {
-            return through(request, own, path);
-        }
-        let mut parts = Parts::new(own, request.op, request.with_path(&own.to_real(path)));
-        for rule in routes.below(path) {
-            let mode = RECURSIVE_MODE.to_be_bytes();
-            let real = rule.to_real(rule.prefix());
-            parts.add(
-                rule,
-                request.op,
-                request::of_path(request.xid, request.op, &real, &mode),
-            );
-        }
-        parts.gather(Merge::All)
-    }
-
-    /// Removes what [`Self::watch_below`] armed, as far as no other recursive watch still needs it;
-    /// and arms again what one needs and the removal took along.
-    fn unwatch_below(&mut self, request: &Request<'_>, path: &[u8]) -> Plan {
-        let routes = &self.settings.routes;
-        let own = routes.route(path);
-        let kind = request.number_after_path().unwrap_or_default();
-        if !(kind == RECURSIVE_TYPE || kind == ANY_TYPE) {
-            return through(request, own, path);
-        }
-        let was_recursive = self.recursive.0.remove(path);
-        let mut parts = Parts::new(own, request.op, request.with_path(&own.to_real(path)));
-        if own.prefix() == path && self.recursive.cover(path) {
-            let mode = RECURSIVE_MODE.to_be_bytes();
-            let again = OpCode::AddWatch;
-            parts.add(
-                own,
-                again,
-                request::of_path(request.xid, again, &own.to_real(path), &mode),
-            );
-        }
-        if was_recursive {
-            for rule in routes
-                .below(path)
-                .filter(|rule| !self.recursive.cover(rule.prefix()))
-            {
-                let real = rule.to_real(rule.prefix());
-                let kind = kind.to_be_bytes();
-                parts.add(
-                    rule,
-                    request.op,
-                    request::of_path(request.xid, request.op, &real, &kind),
-                );
-            }
-        }
-        if parts.is_single() {
-            return through(request, own, path);
-        }
-        parts.gather(Merge::First)
-    }
-
     /// Descendants of a path: those on its ensemble, less what routes shadow, and those behind the
     /// routes below it. The znode a route starts at counts where a placeholder stands for it.
     fn count_below(&self, request: &Request<'_>, path: &[u8]) -> Plan {
@@ -269,124 +183,6 @@ impl Planner<'_> {
             return through(request, own, path);
         }
         parts.gather(Merge::Count(counted))
-    }
-
-    fn multi(&mut self, request: &Request<'_>) -> Plan {
-        let routes = &self.settings.routes;
-        let mut first: Option<&Rule> = None;
-        let mut rewritten = false;
-        let mut hidden = Vec::new();
-        for (index, operation) in request.operations().enumerate() {
-            // What cannot be read is home's to refuse (T40).
-            let Ok(Operation {
-                path: Some(path),
-                op,
-                sequential,
-                ..
-            }) = operation
-            else {
-                return Plan::Through(routes.home());
-            };
-            self.touched.note(path);
-            let rule = if sequential {
-                routes.route_sequential(path)
-            } else {
-                routes.route(path)
-            };
-            if op == OpCode::Delete && self.holds_routes(path) {
-                return refuse_multi(request, index, code::NOT_EMPTY);
-            }
-            if first.get_or_insert(rule).ensemble() != rule.ensemble() {
-                return refuse_multi(request, index, code::BAD_ARGUMENTS);
-            }
-            rewritten |= !rule.is_identity();
-            if op == OpCode::GetData && self.hides(rule, path) {
-                hidden.push(u16::try_from(index).unwrap_or(u16::MAX));
-            }
-        }
-        let to = first.map_or_else(|| routes.home(), Rule::ensemble);
-        let frame = |rewritten| {
-            if rewritten {
-                rename_operations(request, routes)
-            } else {
-                request.frame()
-            }
-        };
-        match (hidden.is_empty(), rewritten) {
-            (true, false) => Plan::Through(to),
-            (true, true) => Plan::Rewritten(to, frame(true)),
-            (false, rewritten) => {
-                let part = Part {
-                    to,
-                    part: 0,
-                    op: request.op,
-                    frame: frame(rewritten),
-                };
-                Plan::Parts(vec![part], Gather::new(Merge::HideResults(hidden), 1))
-            }
-        }
-    }
-
-    /// setWatches and setWatches2: each ensemble gets its own paths. The client's zxid is home's
-    /// and means nothing elsewhere, where what it had seen of each watch takes its place (T12).
-    fn watch_lists(&mut self, request: &Request<'_>, lists: u8) -> Plan {
-        let routes = &self.settings.routes;
-        let home = routes.home();
-        let Ok(watches) = request.watch_lists(lists) else {
-            return Plan::Through(home);
-        };
-        let mut split: BTreeMap<EnsembleId, Vec<Vec<Vec<u8>>>> = BTreeMap::new();
-        let mut add = |list: usize, rule: &Rule, path: &[u8]| {
-            let own = split
-                .entry(rule.ensemble())
-                .or_insert_with(|| vec![Vec::new(); watches.lists.len()]);
-            if let Some(paths) = own.get_mut(list) {
-                paths.push(rule.to_real(path).into_owned());
-            }
-        };
-        for (list, paths) in watches.lists.iter().enumerate() {
-            for path in paths {
-                self.touched.note(path);
-                add(list, routes.route(path), path);
-                if list == RECURSIVE_LIST {
-                    self.recursive.armed(routes, path);
-                    for rule in routes.below(path) {
-                        add(list, rule, rule.prefix());
-                    }
-                }
-            }
-        }
-        if !self.settings.is_rooted(home) && split.keys().all(|ensemble| *ensemble == home) {
-            return Plan::Through(home);
-        }
-        let none = Armed::default();
-        let mut parts = Vec::new();
-        for (to, lists) in split {
-            let frames = if to == home {
-                vec![request::set_watches(
-                    request.xid,
-                    request.op,
-                    watches.relative_zxid,
-                    &lists,
-                )]
-            } else {
-                let before = self.legs.find(to).map(|leg| &leg.before);
-                ledger::by_what_was_seen(request.xid, &lists, before.unwrap_or(&none))
-            };
-            for frame in frames {
-                let part = u16::try_from(parts.len()).unwrap_or(u16::MAX);
-                let op = Request::parse(frame.get(PREFIX..).unwrap_or_default())
-                    .map_or(request.op, |sent| sent.op);
-                parts.push(Part {
-                    to,
-                    part,
-                    op,
-                    frame,
-                });
-            }
-        }
-        let gather = Gather::new(Merge::Watches, parts.len());
-        Plan::Parts(parts, gather)
     }
 
     /// getEphemerals: every ensemble on which the session may own some is asked for all of them;
@@ -475,77 +271,4 @@ fn masked(request: &Request<'_>, to: EnsembleId, frame: Vec<u8>) -> Plan {
 
 fn answer(request: &Request<'_>, err: i32) -> Plan {
     Plan::Answer(reply::header_only(request.xid, Zxid::NONE, err), err)
-}
-
-/// Refuses a multi for its operation at `failed`; those before it were not applied either.
-fn refuse_multi(request: &Request<'_>, failed: usize, err: i32) -> Plan {
-    let before = if request.op == OpCode::Multi {
-        code::OK
-    } else {
-        code::RUNTIME_INCONSISTENCY
-    };
-    let codes: Vec<i32> = request
-        .operations()
-        .enumerate()
-        .map(|(index, _)| match index.cmp(&failed) {
-            std::cmp::Ordering::Less => before,
-            std::cmp::Ordering::Equal => err,
-            std::cmp::Ordering::Greater => code::RUNTIME_INCONSISTENCY,
-        })
-        .collect();
-    Plan::Answer(reply::failed_multi(request.xid, &codes), err)
-}
-
-/// A multi with the ensemble's names for its paths. All its operations have been read before.
-fn rename_operations(request: &Request<'_>, routes: &RouteMap) -> Vec<u8> {
-    let payload = request.payload;
-    let mut writer = Writer::with_capacity(payload.len() + 64);
-    let mut from = 0;
-    for operation in request.operations().flatten() {
-        let Operation {
-            path: Some(path),
-            sequential,
-            record,
-            ..
-        } = operation
-        else {
-            continue;
-        };
-        let real = if sequential {
-            routes.route_sequential(path).to_real_sequential(path)
-        } else {
-            routes.route(path).to_real(path)
-        };
-        writer = writer
-            .raw(payload.get(from..record.start).unwrap_or_default())
-            .buffer(Some(&real));
-        from = record.start + 4 + path.len();
-    }
-    writer.raw(payload.get(from..).unwrap_or_default()).finish()
-}
-
-/// The reply to a request whose outcome is not known, or that cannot go out, as every client
-/// survives it: a multi is answered per operation (protocol.md 3, 8).
-pub(super) fn failure(xid: Xid, op: OpCode, operations: u16, err: i32) -> Vec<u8> {
-    if op.shape().target != Target::Multi {
-        return reply::header_only(xid, Zxid::NONE, err);
-    }
-    // What was to be read one by one failed one by one.
-    let behind = if op == OpCode::Multi {
-        code::RUNTIME_INCONSISTENCY
-    } else {
-        err
-    };
-    let codes: Vec<i32> = (0..operations)
-        .map(|index| if index == 0 { err } else { behind })
-        .collect();
-    reply::failed_multi(xid, &codes)
-}
-
-/// How many operations a multi has; 0 for any other request.
-pub(super) fn operations(request: &Request<'_>) -> u16 {
-    if request.op.shape().target != Target::Multi {
-        return 0;
-    }
-    u16::try_from(request.operations().count()).unwrap_or(u16::MAX)
 }

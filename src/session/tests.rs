@@ -2,8 +2,10 @@
 
 mod bed;
 mod close;
+mod gathered;
 mod liveness;
 mod loss;
 mod order;
+mod parting;
 mod spanning;
 mod switching;

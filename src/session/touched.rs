@@ -12,6 +12,9 @@ use crate::route::at_or_below;
 /// How many are kept.
 const MOST: usize = 256;
 
+/// Bytes of the longest that is kept.
+const LONGEST: usize = 1024;
+
 /// The beginnings of the paths used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Touched {
@@ -26,6 +29,10 @@ impl Touched {
     pub(super) fn note(&mut self, path: &[u8]) {
         let beginning = beginning(path);
         if beginning == self.last && !self.last.is_empty() {
+            return;
+        }
+        if beginning.len() > LONGEST {
+            self.everything = true;
             return;
         }
         self.last.clear();
@@ -81,6 +88,14 @@ mod tests {
         ] {
             assert_eq!(touched.any_below(prefix.as_bytes()), expected, "{prefix}");
         }
+    }
+
+    #[test]
+    fn a_path_too_long_to_be_kept_counts_as_all() {
+        let mut touched = Touched::default();
+        touched.note(&vec![b'x'; LONGEST + 1]);
+        assert_eq!(touched.last.len(), 0);
+        assert!(touched.any_below(b"/never"));
     }
 
     #[test]

@@ -217,12 +217,14 @@ fn configuration(plan: &Plan, seat: &Seat, view: &[Seat], data: &Path) -> String
          initLimit=40\n\
          syncLimit=20\n\
          maxClientCnxns=0\n\
-         minSessionTimeout=2000\n\
-         maxSessionTimeout=40000\n\
+         minSessionTimeout={}\n\
+         maxSessionTimeout={}\n\
          4lw.commands.whitelist=*\n\
          admin.enableServer=false\n",
         plan.tick.as_millis(),
         data.display(),
+        plan.session_timeouts.0.as_millis(),
+        plan.session_timeouts.1.as_millis(),
     );
     let written = if let [alone] = view {
         writeln!(

@@ -1,5 +1,8 @@
+use super::frames::{CHUNK, GROUPS};
 use super::*;
+use crate::wire::Xid;
 use crate::wire::jute::Writer;
+use crate::wire::request;
 
 const BOUND: usize = 1 << 20;
 

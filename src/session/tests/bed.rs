@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+pub(super) use crate::route::{BarrierKind, RouteMap};
+
 use super::super::*;
 use crate::wire::Xid;
 use crate::wire::connect::ConnectRequest;

@@ -69,3 +69,57 @@ fn what_is_pipelined_behind_a_close_is_not_answered() {
         [Out::Reply(77, 9, 0), Out::CloseClient]
     );
 }
+
+#[test]
+fn while_home_is_silent_a_close_waits_for_it_without_spinning_and_not_for_ever() {
+    let mut bed = Bed::with_leg();
+    let out = close(&mut bed);
+    bed.answer(EU, own(&out, 0), 6, 0);
+    assert_eq!(bed.pass_to(u64::from(TIMEOUT) - 1), []);
+    assert_eq!(
+        bed.pass_to(u64::from(TIMEOUT)),
+        [Out::CloseClient],
+        "the client's connection may be gone without anybody having noticed"
+    );
+}
+
+#[test]
+fn a_leg_that_is_on_its_way_is_closed_when_it_comes() {
+    let mut bed = Bed::with_leg();
+    bed.lost(EU);
+    assert_eq!(close(&mut bed), [sent(HOME, 77, OpCode::CloseSession)]);
+    assert_eq!(bed.answer(HOME, Xid(77), 9, 0), []);
+    let out = bed.up();
+    assert!(
+        matches!(out[..], [Out::Leg(EU, _, OpCode::CloseSession)]),
+        "{out:?}"
+    );
+    assert_eq!(
+        bed.answer(EU, own(&out, 0), 6, 0),
+        [Out::Reply(77, 9, 0), Out::CloseClient]
+    );
+}
+
+#[test]
+fn a_leg_that_does_not_come_delays_nothing() {
+    for refused in [false, true] {
+        let mut bed = Bed::with_leg();
+        bed.lost(EU);
+        close(&mut bed);
+        assert_eq!(bed.answer(HOME, Xid(77), 9, 0), []);
+        if refused {
+            bed.session.leg_refused(EU, bed.now);
+        } else {
+            bed.session.leg_unreachable(EU, bed.now);
+        }
+        let out = bed.drain();
+        assert!(
+            !out.contains(&Out::Dial(EU)),
+            "no new session in one that ends: {out:?}"
+        );
+        assert!(
+            out.ends_with(&[Out::Reply(77, 9, 0), Out::CloseClient]),
+            "{out:?}"
+        );
+    }
+}

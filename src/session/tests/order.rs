@@ -173,3 +173,30 @@ fn credentials_are_bounded() {
     });
     assert!(matches!(fault, Some(ClientFault::TooManyAuths { .. })));
 }
+
+#[test]
+fn replies_that_wait_for_their_turn_are_bounded_in_bytes() {
+    let mut settings = settings();
+    settings.look_ahead = 1_000;
+    let mut bed = Bed::with(settings, Origin::New);
+    bed.get(1, "/eu/x");
+    let mut refused = Writer::default().int(2).int(14);
+    for path in [b"/eu/x", b"/us/x"].into_iter().cycle().take(200) {
+        refused = refused
+            .int(13)
+            .bool(false)
+            .int(-1)
+            .buffer(Some(path))
+            .int(-1);
+    }
+    let refused = refused.int(-1).bool(true).int(-1).finish();
+    assert!(bed.session.wants_client());
+    assert_eq!(bed.client(&refused), []);
+    assert!(
+        !bed.session.wants_client(),
+        "its refusal is larger than the bound"
+    );
+    bed.session.leg_unreachable(EU, bed.now);
+    assert_eq!(bed.drain().len(), 2);
+    assert!(bed.session.wants_client());
+}

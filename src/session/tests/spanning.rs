@@ -458,3 +458,33 @@ fn a_request_that_grows_over_the_limit_is_a_fault() {
         "{fault}"
     );
 }
+
+#[test]
+fn a_set_watches_without_paths_is_answered() {
+    let rule =
+        |prefix: &[u8], to, root: Option<&[u8]>| (prefix.to_vec(), to, root.map(<[u8]>::to_vec));
+    let rules = vec![rule(b"/", EU, None), rule(b"/old", HOME, Some(b"/app"))];
+    let routes = RouteMap::new(HOME, rules).unwrap();
+    let settings = Settings::new(routes, vec![Policy::from(BarrierKind::Sync); 2]);
+    let mut bed = Bed::with(settings, Origin::New);
+    let lists = [vec![], vec![], vec![]];
+    let out = bed.client(&request::set_watches(Xid(1), OpCode::SetWatches, 5, &lists));
+    assert_eq!(out, [sent(HOME, 1, OpCode::SetWatches)]);
+}
+
+#[test]
+fn recursive_watches_asked_for_many_times_are_fanned_out_once() {
+    let mut bed = Bed::with_leg();
+    let lists = [vec![], vec![], vec![], vec![], vec![b"/".to_vec(); 1_000]];
+    let asked = request::set_watches(Xid(1), OpCode::SetWatches2, 5, &lists);
+    let out = bed.client(&asked);
+    bed.answer(HOME, own(&out, 0), 5, 0);
+    bed.answer(HOME, Xid(1), 5, 0);
+    let length = bed.frames.iter().map(Vec::len).max();
+    assert!(length <= Some(asked.len()), "{length:?}");
+    let last = Request::parse(&bed.last_frame()[4..]).unwrap();
+    assert_eq!(
+        last.watch_lists(5).unwrap().lists[4],
+        [&b"/app"[..], &b"/eu"[..]]
+    );
+}

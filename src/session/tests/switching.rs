@@ -4,6 +4,7 @@ use super::super::*;
 use super::bed::*;
 use crate::wire::Xid;
 use crate::wire::code;
+use crate::wire::jute::Writer;
 
 #[test]
 fn home_requests_pass_at_once_and_untouched() {
@@ -239,4 +240,40 @@ mod request {
             .buffer(Some(b"a:1"))
             .finish()
     }
+}
+
+#[test]
+fn a_connection_that_comes_back_has_no_lead_and_no_role() {
+    let mut bed = Bed::with_leg();
+    assert_eq!(bed.get(1, "/eu/x").len(), 1);
+    bed.answer(EU, Xid(1), 5, 0);
+    bed.lost(EU);
+    bed.session.leg_up(EU, credentials(LEG), bed.now);
+    bed.drain();
+    let out = bed.get(2, "/eu/x");
+    assert!(
+        matches!(
+            out[..],
+            [
+                Out::Leg(EU, _, OpCode::Multi),
+                Out::Leg(EU, Xid(2), OpCode::GetData)
+            ]
+        ),
+        "it may have moved from an observer to the leader: {out:?}"
+    );
+}
+
+#[test]
+fn ephemeral_owners_are_swapped_in_the_results_of_a_multi() {
+    let mut stat = [0; 68];
+    stat[44..52].copy_from_slice(&LEG.to_be_bytes());
+    let end = |writer: Writer| writer.int(-1).bool(true).int(-1).finish();
+    let multi = Writer::default().int(1).int(14).int(5).bool(false).int(-1);
+    let multi = multi.buffer(Some(b"/eu/x")).buffer(None).int(-1);
+    let mut bed = Bed::with_leg();
+    assert_eq!(bed.client(&end(multi)), [sent(EU, 1, OpCode::Multi)]);
+    let result = end(Writer::default().int(5).bool(false).int(0).raw(&stat));
+    bed.answer_body(EU, 1, 5, &result[4..]);
+    let owner = bed.last_frame()[4 + 16 + 9 + 44..][..8].to_vec();
+    assert_eq!(owner, CLIENT.to_be_bytes());
 }

@@ -1,0 +1,65 @@
+//! The failure contract, row by row, on real ZooKeeper and with unmodified clients.
+//!
+//! Clients are puppets: stock kazoo and Java clients that do what a test tells them and say what they
+//! see unasked, connection states and events. What is broken is a test's own.
+
+mod client;
+mod expiry;
+mod idle;
+mod reload;
+mod remote;
+mod restart;
+mod watches;
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::ZOONET;
+use crate::puppet::Puppet;
+use crate::testbed::regions;
+use crate::testbed::relay::Relay;
+use crate::testbed::sidecar::{Setup, Sidecar};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Home us of the pair, and eu by these servers below `/eu`.
+fn setup(eu: &[SocketAddr]) -> Setup {
+    Setup::home(&regions::shared_pair().us)
+        .servers("eu", eu)
+        .route("/eu", "eu")
+        .key("connect_timeout: 500ms")
+}
+
+/// A relay to eu of the pair, and home us of the pair with eu behind that relay.
+fn wired() -> (Relay, Setup) {
+    let relay = Relay::to(regions::shared_pair().eu.servers()[0].address());
+    let setup = setup(&[relay.address()]);
+    (relay, setup)
+}
+
+/// A client of the pair's us.
+fn at_home() -> Puppet {
+    Puppet::kazoo(regions::shared_pair().us.servers()[0].address(), 20)
+}
+
+/// A client of the pair's eu, where there is `/eu`.
+fn abroad() -> Puppet {
+    let puppet = Puppet::kazoo(regions::shared_pair().eu.servers()[0].address(), 20);
+    puppet.ask("make /eu");
+    puppet
+}
+
+/// Waits for what cannot be awaited as an event.
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until the sidecar has logged this once more than so many times.
+fn logged(sidecar: &Sidecar, what: &str, before: usize) {
+    eventually(what, || sidecar.log().matches(what).count() > before);
+}

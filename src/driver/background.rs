@@ -1,0 +1,86 @@
+//! What a connection has done beside its task: dialling, asking servers for their role, writing
+//! down what may be forgotten.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use super::Driver;
+use super::pipe::Pipe;
+use crate::dial::{Attached, LegError};
+use crate::route::EnsembleId;
+use crate::wire::connect::ConnectResponse;
+use crate::wire::words::Role;
+
+/// What came of work in the background.
+pub(super) enum Arrival {
+    Leg(EnsembleId, Result<Attached, LegError>),
+    Role(EnsembleId, SocketAddr, Option<Role>),
+    Forgotten(EnsembleId),
+}
+
+impl Driver {
+    pub(super) fn forget(&mut self, ensemble: EnsembleId) {
+        let (dialer, client) = (self.dialer.clone(), self.session.id());
+        self.background.spawn(async move {
+            dialer.forget(client, ensemble).await;
+            Arrival::Forgotten(ensemble)
+        });
+    }
+
+    pub(super) fn dial(&mut self, ensemble: EnsembleId, handshake: Vec<u8>) {
+        let (dialer, client) = (self.dialer.clone(), self.session.id());
+        let dial =
+            async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
+        let abort = self.background.spawn(dial);
+        self.dialing.insert(ensemble, abort);
+    }
+
+    pub(super) fn learn_role(&mut self, ensemble: EnsembleId) {
+        let Some(peer) = self.legs.get(ensemble).and_then(Pipe::peer) else {
+            return;
+        };
+        let dialer = self.dialer.clone();
+        self.background
+            .spawn(async move { Arrival::Role(ensemble, peer, dialer.role(peer).await) });
+    }
+
+    pub(super) fn take_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while let Poll::Ready(Some(arrival)) = self.background.poll_join_next(cx) {
+            // A task that was aborted has nothing to say.
+            let Ok(arrival) = arrival else { continue };
+            moved = true;
+            match arrival {
+                Arrival::Role(ensemble, of, Some(role)) => {
+                    // The leg may have gone to another server since it was asked.
+                    if self.legs.get(ensemble).and_then(Pipe::peer) == Some(of) {
+                        self.session.role(ensemble, role);
+                    }
+                }
+                Arrival::Role(_, _, None) => {}
+                Arrival::Forgotten(ensemble) => self.session.forgotten(ensemble, self.now),
+                Arrival::Leg(ensemble, outcome) => self.dialled(ensemble, outcome),
+            }
+            self.act_all();
+        }
+        moved
+    }
+
+    fn dialled(&mut self, ensemble: EnsembleId, outcome: Result<Attached, LegError>) {
+        self.dialing.remove(&ensemble);
+        match outcome {
+            Ok(attached) => match attached.response {
+                ConnectResponse::Granted(credentials) => {
+                    self.legs.insert(ensemble, Pipe::new(attached.stream));
+                    self.learn_role(ensemble);
+                    self.session.leg_up(ensemble, credentials, self.now);
+                }
+                ConnectResponse::Refused => self.session.leg_refused(ensemble, self.now),
+            },
+            Err(error) => {
+                self.watcher.cannot_open(&error);
+                self.session.leg_unreachable(ensemble, self.now);
+            }
+        }
+    }
+}

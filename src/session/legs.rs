@@ -1,0 +1,150 @@
+//! All legs of a session, and what is kept of the remote ones when the client's connection goes.
+
+use std::collections::BTreeMap;
+
+use super::ledger::{Armed, Ledger, Owned};
+use super::leg::{Leg, State};
+use crate::route::EnsembleId;
+use crate::wire::Zxid;
+use crate::wire::connect::Credentials;
+
+/// A remote session without a connection, kept for the client's next one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParkedLeg {
+    pub(super) ensemble: EnsembleId,
+    pub(super) credentials: Credentials,
+    pub(super) zxid: Zxid,
+    pub(super) armed: Armed,
+    pub(super) owned: Owned,
+}
+
+impl ParkedLeg {
+    /// A leg of which only the session is known, as after a restart of the sidecar: it may own
+    /// ephemerals.
+    #[must_use]
+    pub fn restored(ensemble: EnsembleId, credentials: Credentials) -> Self {
+        Self {
+            ensemble,
+            credentials,
+            zxid: Zxid::NONE,
+            armed: Armed::default(),
+            owned: Owned::unknown(),
+        }
+    }
+
+    /// Its session has most likely expired: no more is kept than is needed to find that out.
+    pub fn outlived(&mut self) {
+        self.armed = Armed::default();
+    }
+
+    /// The ensemble it is on.
+    #[must_use]
+    pub const fn ensemble(&self) -> EnsembleId {
+        self.ensemble
+    }
+
+    /// Its session.
+    #[must_use]
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+}
+
+/// All legs of a session. Most sessions only ever have home's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Legs {
+    home_is: EnsembleId,
+    pub(super) home: Leg,
+    remotes: BTreeMap<EnsembleId, Leg>,
+    chance: u64,
+}
+
+impl Legs {
+    /// `chance` seeds what has to be random.
+    pub(super) const fn new(home_is: EnsembleId, home: Leg, chance: u64) -> Self {
+        Self {
+            home_is,
+            home,
+            remotes: BTreeMap::new(),
+            chance,
+        }
+    }
+
+    /// The leg of an ensemble, an idle one where nothing was opened yet.
+    pub(super) fn get(&mut self, ensemble: EnsembleId) -> &mut Leg {
+        if ensemble == self.home_is {
+            return &mut self.home;
+        }
+        self.remote(ensemble)
+    }
+
+    /// Apart from [`Self::get`], so that the way home is short enough to be inlined.
+    #[inline(never)]
+    fn remote(&mut self, ensemble: EnsembleId) -> &mut Leg {
+        let chance = self
+            .chance
+            .wrapping_add(u64::try_from(ensemble.index()).unwrap_or_default());
+        self.remotes
+            .entry(ensemble)
+            .or_insert_with(|| Leg::idle(chance))
+    }
+
+    /// Takes over a leg of the client's earlier connection.
+    pub(super) fn adopt(&mut self, parked: ParkedLeg) {
+        let ParkedLeg {
+            ensemble,
+            credentials,
+            zxid,
+            armed,
+            owned,
+        } = parked;
+        let leg = self.get(ensemble);
+        leg.state = State::Idle {
+            resume: Some(credentials),
+        };
+        leg.zxid = zxid;
+        leg.ledger = Ledger::inherited(owned);
+        leg.before = armed;
+    }
+
+    /// The remote sessions, without their connections.
+    pub(super) fn into_parked(self) -> Vec<ParkedLeg> {
+        self.remotes
+            .into_iter()
+            .filter_map(|(ensemble, leg)| leg.into_parked(ensemble))
+            .collect()
+    }
+
+    /// The leg of an ensemble, if there is one.
+    pub(super) fn find(&self, ensemble: EnsembleId) -> Option<&Leg> {
+        if ensemble == self.home_is {
+            Some(&self.home)
+        } else {
+            self.remotes.get(&ensemble)
+        }
+    }
+
+    /// The remote legs.
+    pub(super) fn remotes(&self) -> impl Iterator<Item = (EnsembleId, &Leg)> {
+        self.remotes.iter().map(|(ensemble, leg)| (*ensemble, leg))
+    }
+
+    /// The remote legs, to be changed.
+    pub(super) fn remotes_mut(&mut self) -> impl Iterator<Item = (EnsembleId, &mut Leg)> {
+        self.remotes
+            .iter_mut()
+            .map(|(ensemble, leg)| (*ensemble, leg))
+    }
+
+    /// The remote ensembles on which there is a session.
+    pub(super) fn with_session(&self) -> impl Iterator<Item = EnsembleId> {
+        self.remotes()
+            .filter(|(_, leg)| leg.session().is_some())
+            .map(|(ensemble, _)| ensemble)
+    }
+
+    /// Whether no remote leg was ever opened.
+    pub(super) fn only_home(&self) -> bool {
+        self.remotes.is_empty()
+    }
+}
