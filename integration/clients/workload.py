@@ -206,10 +206,13 @@ def main(args):
     for process in processes:
         process.join(5)
         process.kill()
-    for prefix in args.prefix:
-        setup.sync(prefix)
-        setup.delete(f"{prefix}/{args.tag}", recursive=True)
-    setup.stop()
+    try:
+        for prefix in args.prefix:
+            setup.sync(prefix)
+            setup.delete(f"{prefix}/{args.tag}", recursive=True)
+        setup.stop()
+    except KazooException as error:  # the record is worth more than a clean directory
+        print(f"{args.tag} is left behind: {error!r}", file=sys.stderr)
     return {"operations": sum(counts.values()), "counts": counts}
 
 
