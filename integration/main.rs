@@ -12,6 +12,9 @@
 )]
 mod testbed;
 
+mod checker;
+mod workload;
+
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
@@ -35,6 +38,8 @@ mod puppet;
 mod raw;
 #[cfg(test)]
 mod survival;
+#[cfg(test)]
+mod verify_runs;
 
 /// The program under test, as cargo built it for this run.
 #[cfg(test)]
