@@ -14,6 +14,8 @@
 //! * 2026-11: the quorum barrier stands in for `sync` also while a server's role is not known yet.
 //!   A leader does not match a `sync` against its commits (protocol.md 5.2), so an unknown server
 //!   may be one for which `sync` is a no-op; both barriers take one round trip to the leader.
+//! * 2026-11: for the same reason a client's own `sync` gets the quorum barrier in front where a
+//!   `sync` of ours would not do. Taken as a lead there, it would let a stale read through.
 
 use super::Origin;
 use crate::route::{BarrierKind, EnsembleId, RouteMap};
@@ -125,20 +127,19 @@ impl Switch {
             self.current = to;
             self.lead = Lead::None;
         }
-        match (self.lead, access) {
-            (Lead::None, Access::Ordered) => {
-                self.lead = Lead::Asked;
+        if self.lead != Lead::None {
+            return Go::Forward;
+        }
+        self.lead = Lead::Asked;
+        match (access, effective(kind, role)) {
+            (Access::Ordered | Access::Control, _) => Go::Forward,
+            // The client's own does what the barrier would.
+            (Access::Sync, Some(Barrier::Sync)) => Go::Forward,
+            (Access::Read | Access::Sync, Some(barrier)) => Go::Behind(barrier),
+            (Access::Read | Access::Sync, None) => {
+                self.lead = Lead::Happened;
                 Go::Forward
             }
-            (Lead::None, _) => {
-                let Some(barrier) = effective(kind, role) else {
-                    self.lead = Lead::Happened;
-                    return Go::Forward;
-                };
-                self.lead = Lead::Asked;
-                Go::Behind(barrier)
-            }
-            (Lead::Asked | Lead::Happened, _) => Go::Forward,
         }
     }
 
@@ -154,11 +155,14 @@ impl Switch {
         }
         match access {
             Access::Control => Trust::Show,
-            Access::Ordered => {
-                if header.was_ordered() {
-                    self.lead = Lead::Happened;
-                } else if self.lead == Lead::Asked {
-                    self.lead = Lead::None;
+            Access::Ordered | Access::Sync => {
+                match (header.was_ordered(), access, self.lead) {
+                    // A `sync` is a lead only where it was let through as one: not where a quorum
+                    // barrier in front of it has failed.
+                    (true, Access::Sync, Lead::None) => {}
+                    (true, _, _) => self.lead = Lead::Happened,
+                    (false, _, Lead::Asked) => self.lead = Lead::None,
+                    (false, _, Lead::None | Lead::Happened) => {}
                 }
                 Trust::Show
             }
@@ -347,6 +351,46 @@ mod tests {
         }
         let go = new().admit(EU, Access::Read, BarrierKind::Quorum, Some(Role::Observer));
         assert_eq!(go, Go::Behind(Barrier::Quorum));
+    }
+
+    #[test]
+    fn the_clients_own_sync_leads_where_ours_would() {
+        let leads = |kind, role| {
+            let mut switch = new();
+            let go = switch.admit(EU, Access::Sync, kind, role);
+            assert_eq!(switch.admit(EU, Access::Read, kind, role), Go::Forward);
+            go
+        };
+        let observer = Some(Role::Observer);
+        assert_eq!(leads(BarrierKind::Sync, observer), Go::Forward);
+        for (kind, role) in [
+            (BarrierKind::Sync, Some(Role::Leader)),
+            (BarrierKind::Sync, None),
+            (BarrierKind::Quorum, observer),
+        ] {
+            assert_eq!(leads(kind, role), Go::Behind(Barrier::Quorum));
+        }
+        assert_eq!(leads(BarrierKind::None, observer), Go::Forward);
+    }
+
+    #[test]
+    fn a_sync_behind_a_failed_barrier_is_no_lead() {
+        let mut switch = new();
+        switch.admit(EU, Access::Sync, BarrierKind::Quorum, None);
+        switch.answered(EU, Access::Ordered, &reply(5, code::THROTTLED_OP));
+        assert_eq!(switch.answered(EU, Access::Sync, &reply(5, 0)), Trust::Show);
+        assert_eq!(
+            switch.answered(EU, Access::Read, &reply(5, 0)),
+            Trust::Withhold
+        );
+    }
+
+    #[test]
+    fn a_sync_that_leads_makes_reads_behind_it_fresh() {
+        let mut switch = new();
+        admit(&mut switch, EU, Access::Sync);
+        switch.answered(EU, Access::Sync, &reply(5, 0));
+        assert_eq!(switch.answered(EU, Access::Read, &reply(5, 0)), Trust::Show);
     }
 
     #[test]

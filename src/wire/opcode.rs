@@ -17,8 +17,10 @@ pub enum Arms {
 pub enum Access {
     /// Answered by the attached server from what it has: may be stale, needs a lead.
     Read,
-    /// Goes through the leader: an update or a `sync`. It leads the reads behind it.
+    /// An update: it goes through the leader and the quorum, and leads the reads behind it.
     Ordered,
+    /// A `sync`: it goes through the leader, and leads as far as a `sync` on its server does.
+    Sync,
     /// Concerns the connection or the session, says nothing about znodes, leads nothing.
     Control,
 }
@@ -165,7 +167,7 @@ table! {
     GetAcl              =   6, "getACL",               "3.3",    Read,    Target::Path,           Nothing, Last, Nothing;
     SetAcl              =   7, "setACL",               "3.3",    Ordered, Target::Path,           Nothing, Last, Nothing;
     GetChildren         =   8, "getChildren",          "3.3",    Read,    Target::Path,           Nothing, Nothing, IfAsked;
-    Sync                =   9, "sync",                 "3.3",    Ordered, Target::Path,           Path,    Nothing, Nothing;
+    Sync                =   9, "sync",                 "3.3",    Sync,    Target::Path,           Path,    Nothing, Nothing;
     Ping                =  11, "ping",                 "3.3",    Control, Target::Ping,           Nothing, Nothing, Nothing;
     GetChildren2        =  12, "getChildren2",         "3.3",    Read,    Target::Path,           Nothing, Last, IfAsked;
     Check               =  13, "check",                "3.4",    Ordered, Target::Nowhere,        Nothing, Nothing, Nothing;
