@@ -14,6 +14,9 @@ pub(crate) struct Puppet {
     running: Running,
     number: Cell<u32>,
     unasked: RefCell<Vec<String>>,
+    /// Answers nobody has waited for yet: they and what comes unasked are told by different threads
+    /// of the client, in any order.
+    answers: RefCell<Vec<String>>,
 }
 
 impl Puppet {
@@ -35,6 +38,7 @@ impl Puppet {
             running,
             number: Cell::new(0),
             unasked: RefCell::default(),
+            answers: RefCell::default(),
         }
     }
 
@@ -56,10 +60,12 @@ impl Puppet {
         let prefix = format!("= {number} ");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let line = self.next(deadline, &prefix);
-            if let Some(answer) = line.strip_prefix(&prefix) {
-                return answer.to_owned();
+            let mut answers = self.answers.borrow_mut();
+            if let Some(at) = answers.iter().position(|line| line.starts_with(&prefix)) {
+                return answers.remove(at).split_off(prefix.len());
             }
+            drop(answers);
+            self.next(deadline, &prefix);
         }
     }
 
@@ -98,16 +104,16 @@ impl Puppet {
         self.unasked.take()
     }
 
-    /// Reads the next line; one that comes unasked is kept.
-    fn next(&self, deadline: Instant, what: &str) -> String {
+    /// Reads the next line and keeps it.
+    fn next(&self, deadline: Instant, what: &str) {
         let left = deadline.saturating_duration_since(Instant::now());
         let line = self.running.line(left).unwrap_or_else(|| {
             let seen = self.unasked.borrow();
             panic!("no \"{what}\" but {seen:?};\n{}", self.running.errors())
         });
-        if let Some(unasked) = line.strip_prefix("! ") {
-            self.unasked.borrow_mut().push(unasked.to_owned());
+        match line.strip_prefix("! ") {
+            Some(unasked) => self.unasked.borrow_mut().push(unasked.to_owned()),
+            None => self.answers.borrow_mut().push(line),
         }
-        line
     }
 }
