@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use rustix::process::Signal;
@@ -165,6 +165,7 @@ impl Fault {
             .map(|(_, server)| server)
             .collect();
         let hangs = self.kind != Kind::Region && self.which >= 3;
+        let begun = Instant::now();
         for server in &struck {
             if hangs {
                 server.stop();
@@ -191,6 +192,13 @@ impl Fault {
         }
         ensemble.await_ready();
         allowed.disturbed.insert(self.whose);
+        // What a client without a connection has elsewhere is kept for one timeout. A busy machine
+        // may need longer to start a region again.
+        if self.kind == Kind::Region && begun.elapsed() > Duration::from_secs(TIMEOUT.into()) {
+            let clients = world.clients.iter().enumerate();
+            let away = clients.filter(|(_, client)| client.spans && client.region == self.whose);
+            allowed.may_lose.extend(away.map(|(at, _)| at));
+        }
     }
 
     fn wire(&self, world: &World, number: usize, allowed: &mut Allowed) {
