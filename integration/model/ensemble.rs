@@ -289,6 +289,13 @@ impl Ensemble {
         }
     }
 
+    /// A server applies everything it knows of.
+    pub(crate) fn catch_up(&mut self, server: Server) {
+        while self.may_apply(server) {
+            self.apply(server);
+        }
+    }
+
     /// Whether a server follows a leader that was deposed.
     pub(crate) fn is_deposed(&self, server: Server) -> bool {
         self.replicas

@@ -24,9 +24,7 @@ impl Bed {
     }
 
     fn catch_up(&mut self, server: Server) {
-        while self.0.may_apply(server) {
-            self.0.apply(server);
-        }
+        self.0.catch_up(server);
     }
 
     /// Opens a session, and has its server apply that.

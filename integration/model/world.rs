@@ -1,0 +1,395 @@
+//! The state of the whole system, and what can happen in it.
+//!
+//! # What is merged into one step, and why nothing is lost by it
+//! * A client and its sidecar: they share a host. That a request reaches the sidecar the moment it
+//!   is asked, and its reply the client the moment it is written, makes the real time the
+//!   guarantee has to obey only stricter.
+//! * A server takes an update and its leader commits it: the time between is the time on the wire.
+//!   A read is served when it is taken, and not taken while requests before it are unanswered.
+//! * Fresh servers apply what is committed at once. One that is late is the lagging one.
+//! * Time passes only when nothing else can happen. What timers do earlier is a connection that
+//!   breaks, and that may happen at any time.
+
+use std::collections::VecDeque;
+
+use super::client::{Client, Stage};
+use super::ensemble::{Ensemble, Link, Server, Told};
+use super::scenario::{self, Ask, Budget, EU, FRESH, LAGGING, Replies, Roles, Scenario, Start, US};
+use zoonet::route::EnsembleId;
+use zoonet::session::{Loss, Tick};
+use zoonet::wire::frames::PREFIX;
+use zoonet::wire::opcode::Access;
+use zoonet::wire::request::Request;
+use zoonet::wire::words::Role;
+use zoonet::wire::{Zxid, code};
+
+/// The zxids before the first of each ensemble: one of eu's is beyond everything of us's.
+const BASES: [i64; 2] = [0x1000, 0x5000];
+
+/// Something that happens. Clients are named by their place, from 0 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Action {
+    /// A client asks.
+    Ask(usize, Ask),
+    /// The server of a connection takes the next request.
+    Serve(usize, EnsembleId),
+    /// It turns it away.
+    TurnAway(usize, EnsembleId),
+    /// The next reply on a connection reaches the sidecar.
+    Deliver(usize, EnsembleId),
+    /// A lagging server applies the next transaction.
+    Apply(EnsembleId),
+    /// A dial reaches this server.
+    Dial(usize, EnsembleId, Server),
+    /// The sidecar learns what the server of a connection is.
+    LearnRole(usize, EnsembleId),
+    /// A remote connection breaks.
+    LoseLeg(usize, EnsembleId),
+    /// A client's home connection breaks.
+    LoseHome(usize),
+    /// A client comes back, through this server of home's.
+    Reconnect(usize, Server),
+    /// A server takes a request from a connection the sidecar has given up.
+    ServeLate(usize),
+    /// The lagging server's leader is deposed.
+    Depose(EnsembleId),
+    /// That server finds out.
+    Rejoin(EnsembleId),
+    /// Nothing happens until the next deadline.
+    Wait,
+}
+
+/// Everything there is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    pub(crate) ensembles: Vec<Ensemble>,
+    pub(crate) clients: Vec<Client>,
+    /// What may still go wrong.
+    pub(crate) left: Budget,
+    pub(crate) now: Tick,
+}
+
+impl World {
+    /// Sessions where the scenario wants them.
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let roles = [Role::Follower, scenario.lagging];
+        let ensemble = |(index, base): (u16, i64)| {
+            Ensemble::new(base, &roles, &[scenario::node(EnsembleId::new(index))])
+        };
+        let mut world = Self {
+            ensembles: (0..).zip(BASES).map(ensemble).collect(),
+            clients: Vec::new(),
+            left: Budget::default(),
+            now: Tick::default(),
+        };
+        for (place, profile) in scenario.clients.iter().enumerate() {
+            let client = Client::new(place, profile.home, scenario, &mut world.ensembles);
+            world.clients.push(client);
+            world.settle(Replies::Prompt);
+        }
+        if scenario.start == Start::Warm {
+            world.warm_up(scenario.roles);
+        }
+        world.left = scenario.budget;
+        world
+    }
+
+    /// Each client reads the other ensemble through its lagging server, and home again.
+    fn warm_up(&mut self, roles: Roles) {
+        for place in 0..self.clients.len() {
+            let home = self.client(place).home();
+            let other = match home {
+                EU => US,
+                _ => EU,
+            };
+            self.client(place).roles = Roles::AtOnce;
+            for ensemble in [other, home] {
+                self.client(place)
+                    .ask(Ask::Read(ensemble), 0, Tick::default());
+                self.run_warm(place);
+            }
+        }
+        for client in &mut self.clients {
+            client.begin(roles);
+        }
+    }
+
+    fn run_warm(&mut self, place: usize) {
+        loop {
+            self.settle(Replies::Prompt);
+            for ensemble in [US, EU] {
+                self.ensemble(ensemble).catch_up(LAGGING);
+            }
+            self.settle(Replies::Prompt);
+            let client = &self.clients[place];
+            let dial = client.dials().next();
+            let serve = client
+                .wires()
+                .find(|(_, wire)| !wire.up.is_empty())
+                .map(|(ensemble, _)| ensemble);
+            if let Some(ensemble) = dial {
+                self.dial(place, ensemble, LAGGING);
+            } else if let Some(ensemble) = serve {
+                self.serve(place, ensemble);
+            } else {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn ensemble(&mut self, ensemble: EnsembleId) -> &mut Ensemble {
+        &mut self.ensembles[ensemble.index()]
+    }
+
+    fn client(&mut self, place: usize) -> &mut Client {
+        &mut self.clients[place]
+    }
+
+    /// Whether every client has done what it was to do.
+    pub(crate) fn is_over(&self) -> bool {
+        self.clients
+            .iter()
+            .all(|client| client.stage == Stage::Done)
+    }
+
+    /// What can happen.
+    pub(crate) fn actions(&self, scenario: &Scenario, actions: &mut Vec<Action>) {
+        if self.is_over() {
+            return;
+        }
+        for (place, client) in self.clients.iter().enumerate() {
+            self.steps(scenario, place, client, actions);
+        }
+        for ensemble in [US, EU] {
+            let model = &self.ensembles[ensemble.index()];
+            if model.may_apply(LAGGING) {
+                actions.push(Action::Apply(ensemble));
+            }
+            if model.is_deposed(LAGGING) {
+                actions.push(Action::Rejoin(ensemble));
+            }
+        }
+        if actions.is_empty() && self.deadline().is_some() {
+            actions.push(Action::Wait);
+        }
+        self.mishaps(actions);
+    }
+
+    /// How one client gets on.
+    fn steps(&self, scenario: &Scenario, place: usize, client: &Client, actions: &mut Vec<Action>) {
+        for ask in client.may_ask(scenario) {
+            actions.push(Action::Ask(place, ask));
+        }
+        for (ensemble, wire) in client.wires() {
+            if self.may_serve(ensemble, wire) {
+                actions.push(Action::Serve(place, ensemble));
+            }
+            if !wire.down.is_empty() {
+                actions.push(Action::Deliver(place, ensemble));
+            }
+        }
+        for ensemble in client.dials() {
+            for server in scenario.reachable {
+                actions.push(Action::Dial(place, ensemble, *server));
+            }
+        }
+        if let Stage::Away { .. } = client.stage {
+            for server in [FRESH, LAGGING] {
+                actions.push(Action::Reconnect(place, server));
+            }
+        }
+    }
+
+    /// What goes wrong, or happens late.
+    fn mishaps(&self, actions: &mut Vec<Action>) {
+        for (place, client) in self.clients.iter().enumerate() {
+            for ensemble in client.unlearnt() {
+                actions.push(Action::LearnRole(place, ensemble));
+            }
+            if client.late_requests() {
+                actions.push(Action::ServeLate(place));
+            }
+            if self.left.leg_losses > 0 {
+                actions.extend(client.legs().map(|leg| Action::LoseLeg(place, leg)));
+            }
+            for (ensemble, wire) in client.wires() {
+                let ordered = wire.up.front().is_some_and(|frame| !is_read(frame));
+                if self.left.turned_away > 0 && ordered {
+                    actions.push(Action::TurnAway(place, ensemble));
+                }
+            }
+            if self.left.home_losses > 0 && client.is_connected() {
+                actions.push(Action::LoseHome(place));
+            }
+        }
+        for ensemble in [US, EU] {
+            let deposed = self.ensembles[ensemble.index()].is_deposed(LAGGING);
+            if self.left.deposals > 0 && !deposed {
+                actions.push(Action::Depose(ensemble));
+            }
+        }
+    }
+
+    /// Whether a server can take the next request of a connection. A read waits until what is
+    /// before it has been answered.
+    fn may_serve(&self, ensemble: EnsembleId, wire: &Wire) -> bool {
+        let idle = self.ensembles[ensemble.index()].is_idle(wire.link);
+        wire.up.front().is_some_and(|frame| idle || !is_read(frame))
+    }
+
+    /// The next moment at which a session that is waited with has to be told the time.
+    fn deadline(&self) -> Option<Tick> {
+        let sessions = self.clients.iter().filter_map(Client::deadline);
+        sessions.min()
+    }
+
+    /// What the system is like after something happened; `None` where that changes nothing.
+    pub(crate) fn after(&self, scenario: &Scenario, action: Action) -> Option<Self> {
+        let mut next = self.clone();
+        let now = next.now;
+        match action {
+            Action::Ask(place, ask) => {
+                let returned = next.returned(place);
+                next.client(place).ask(ask, returned, now);
+            }
+            Action::Serve(place, ensemble) => next.serve(place, ensemble),
+            Action::TurnAway(place, ensemble) => next.turn_away(place, ensemble),
+            Action::Deliver(place, ensemble) => next.client(place).deliver(ensemble, now),
+            Action::Apply(ensemble) => next.ensemble(ensemble).apply(LAGGING),
+            Action::Dial(place, ensemble, server) => next.dial(place, ensemble, server),
+            Action::LearnRole(place, ensemble) => next.client(place).learn_role(ensemble),
+            Action::LoseLeg(place, ensemble) => {
+                next.left.leg_losses -= 1;
+                next.client(place).lose(ensemble, Loss::Closed, now);
+            }
+            Action::LoseHome(place) => {
+                next.left.home_losses -= 1;
+                let home = next.client(place).home();
+                next.client(place).lose(home, Loss::Closed, now);
+            }
+            Action::Reconnect(place, server) => {
+                let (client, ensembles) = (&mut next.clients[place], &mut next.ensembles);
+                client.reconnect(server, scenario, ensembles, now);
+            }
+            Action::ServeLate(place) => next.serve_late(place),
+            Action::Depose(ensemble) => {
+                next.left.deposals -= 1;
+                next.ensemble(ensemble).depose(LAGGING);
+            }
+            Action::Rejoin(ensemble) => next.ensemble(ensemble).rejoin(LAGGING),
+            Action::Wait => {
+                next.now = next.deadline()?.max(now);
+                let now = next.now;
+                next.clients.iter_mut().for_each(|client| client.tick(now));
+            }
+        }
+        next.settle(scenario.replies);
+        for client in &mut next.clients {
+            client.check_done(scenario);
+        }
+        next.settle(scenario.replies);
+        (next != *self).then_some(next)
+    }
+
+    /// The updates of other clients that have returned: what an update asked for now must follow.
+    fn returned(&self, place: usize) -> u32 {
+        let others = self.clients.iter().enumerate();
+        others
+            .filter(|(other, _)| *other != place)
+            .flat_map(|(_, client)| client.returned())
+            .fold(0, |mask, written| mask | written.bit())
+    }
+
+    fn serve(&mut self, place: usize, ensemble: EnsembleId) {
+        if let Some((link, frame)) = self.client(place).take_up(ensemble) {
+            self.ensemble(ensemble).take(link, &frame[PREFIX..]);
+        }
+    }
+
+    fn turn_away(&mut self, place: usize, ensemble: EnsembleId) {
+        self.left.turned_away -= 1;
+        if let Some((link, frame)) = self.client(place).take_up(ensemble) {
+            let payload = &frame[PREFIX..];
+            self.ensemble(ensemble)
+                .turn_away(link, payload, code::THROTTLED_OP);
+        }
+    }
+
+    fn serve_late(&mut self, place: usize) {
+        if let Some((ensemble, link, frame)) = self.client(place).take_late() {
+            self.ensemble(ensemble).take(link, &frame[PREFIX..]);
+        }
+    }
+
+    fn dial(&mut self, place: usize, ensemble: EnsembleId, server: Server) {
+        let role = self.ensemble(ensemble).role(server);
+        if let Some((link, handshake)) = self.client(place).dialled(ensemble, role) {
+            self.ensemble(ensemble)
+                .connect(link, server, &handshake[PREFIX..]);
+        }
+    }
+
+    /// Lets everything happen that happens by itself: what servers write goes on its way, what was
+    /// hung up ends, fresh servers apply, and replies arrive where they are not delayed.
+    fn settle(&mut self, replies: Replies) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for index in (0..).take(self.ensembles.len()) {
+                let ensemble = EnsembleId::new(index);
+                for client in &mut self.clients {
+                    for link in client.hung_up(ensemble) {
+                        self.ensembles[ensemble.index()].disconnect(link);
+                    }
+                }
+                self.ensemble(ensemble).catch_up(FRESH);
+                while let Some((link, told)) = self.ensemble(ensemble).poll() {
+                    let told = &told;
+                    self.clients
+                        .iter_mut()
+                        .for_each(|client| client.told(ensemble, link, told));
+                }
+                if replies == Replies::Prompt {
+                    let now = self.now;
+                    for client in &mut self.clients {
+                        moved |= client.deliver_all(ensemble, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The largest zxid of an ensemble.
+    pub(crate) fn last_zxid(&self, ensemble: EnsembleId) -> Zxid {
+        self.ensembles[ensemble.index()].last_zxid()
+    }
+}
+
+/// One connection of a sidecar's, in both directions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Wire {
+    pub(crate) link: Link,
+    /// What its server is.
+    pub(crate) role: Option<Role>,
+    /// Requests under way.
+    pub(crate) up: VecDeque<Vec<u8>>,
+    /// Replies under way.
+    pub(crate) down: VecDeque<Told>,
+}
+
+impl Wire {
+    pub(crate) const fn new(link: Link, role: Option<Role>) -> Self {
+        Self {
+            link,
+            role,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+        }
+    }
+}
+
+/// Whether a request is served from what its server has.
+pub(crate) fn is_read(frame: &[u8]) -> bool {
+    Request::parse(&frame[PREFIX..])
+        .is_ok_and(|request| matches!(request.op.shape().access, Access::Read | Access::Control))
+}
