@@ -1,12 +1,13 @@
 //! One client and its sidecar: the real [`Session`], its connections, and what the client knows.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use super::ensemble::{Ensemble, Link, Server, Told};
+use super::ensemble::{Link, Told};
 use super::scenario::{self, Ask, Roles, Scenario};
 use super::world::{Wire, is_read};
 use zoonet::route::EnsembleId;
-use zoonet::session::{Loss, Origin, Output, ParkedLeg, Session, Tick, Verdict};
+use zoonet::session::{Loss, Origin, Output, ParkedLeg, Session, Settings, Tick, Verdict};
 use zoonet::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use zoonet::wire::frames::PREFIX;
 use zoonet::wire::jute::{Reader, Writer};
@@ -103,6 +104,7 @@ struct Late {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Client {
     place: usize,
+    settings: Arc<Settings>,
     me: Credentials,
     home: EnsembleId,
     pub(crate) stage: Stage,
@@ -124,21 +126,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client whose session home has just created, on its fresh server.
-    pub(crate) fn new(
-        place: usize,
-        home: EnsembleId,
-        scenario: &Scenario,
-        ensembles: &mut [Ensemble],
-    ) -> Self {
-        let me = Credentials {
+    /// A client that has not yet asked home for a session.
+    pub(crate) fn new(place: usize, home: EnsembleId, scenario: &Scenario) -> Self {
+        let nobody = Credentials {
             session: SessionId::NONE,
             password: [0; 16],
             timeout: 1,
         };
-        let mut client = Self {
+        Self {
             place,
-            me,
+            settings: scenario.settings(home),
+            me: nobody,
             home,
             stage: Stage::Away { parked: Vec::new() },
             roles: scenario.roles,
@@ -153,9 +151,7 @@ impl Client {
             owed: VecDeque::new(),
             seen: Zxid::NONE,
             fault: None,
-        };
-        client.reconnect(scenario::FRESH, scenario, ensembles, Tick::default());
-        client
+        }
     }
 
     /// Forgets what was asked to get here.
@@ -344,9 +340,11 @@ impl Client {
         let offered = self.offered.remove(&ensemble);
         self.unlink(ensemble);
         if let Some(handshake) = offered {
-            // The next server is tried.
+            // Another server is tried. At home that is up to the client.
             self.links -= 1;
-            self.dials.insert(ensemble, handshake);
+            if ensemble != self.home {
+                self.dials.insert(ensemble, handshake);
+            }
         } else if let Stage::Connected(session) = &mut self.stage {
             session.leg_lost(ensemble, loss, now);
             self.pump(now);
@@ -371,28 +369,30 @@ impl Client {
         Link(u32::try_from(self.place).unwrap_or_default() * 2 * MOST + self.links)
     }
 
+    /// Whether a connection is one of its own.
+    pub(crate) fn has(&self, ensemble: EnsembleId, link: Link) -> bool {
+        let wire = self.wires.get(&ensemble);
+        let late = |late: &Late| (late.ensemble, late.link) == (ensemble, link);
+        wire.is_some_and(|wire| wire.link == link) || self.late.iter().any(late)
+    }
+
     /// A server has written something, or closed.
-    pub(crate) fn told(&mut self, ensemble: EnsembleId, link: Link, told: &Told) {
-        if *told == Told::Closed {
+    pub(crate) fn told(&mut self, ensemble: EnsembleId, link: Link, told: Told) {
+        let wire = self.wires.get_mut(&ensemble);
+        if let Some(wire) = wire.filter(|wire| wire.link == link) {
+            wire.down.push_back(told);
+        } else if told == Told::Closed {
             self.late
                 .retain(|late| (late.ensemble, late.link) != (ensemble, link));
         }
-        let wire = self.wires.get_mut(&ensemble);
-        if let Some(wire) = wire.filter(|wire| wire.link == link) {
-            wire.down.push_back(told.clone());
-        }
     }
 
-    /// Whether something was there to be delivered.
-    pub(crate) fn deliver_all(&mut self, ensemble: EnsembleId, now: Tick) -> bool {
-        let mut moved = false;
-        while let Some(wire) = self.wires.get(&ensemble)
-            && !wire.down.is_empty()
-        {
-            self.deliver(ensemble, now);
-            moved = true;
-        }
-        moved
+    /// A connection on which something is there to be delivered.
+    pub(crate) fn to_deliver(&self) -> Option<EnsembleId> {
+        let mut wires = self.wires();
+        wires
+            .find(|(_, wire)| !wire.down.is_empty())
+            .map(|(ensemble, _)| ensemble)
     }
 
     /// The next thing a server has written reaches the sidecar.
@@ -403,20 +403,28 @@ impl Client {
         let Some(Told::Frame(mut frame)) = wire.down.pop_front() else {
             return self.lose(ensemble, Loss::Closed, now);
         };
-        let role = wire.role;
-        let Stage::Connected(session) = &mut self.stage else {
-            return;
-        };
-        if self.offered.remove(&ensemble).is_none() {
+        if self.offered.remove(&ensemble).is_some() {
+            let response = ConnectResponse::parse(&frame[PREFIX..]);
+            return self.answered(ensemble, response.ok(), now);
+        }
+        if let Stage::Connected(session) = &mut self.stage {
             let verdict = session.leg_frame(ensemble, &mut frame[PREFIX..], now);
             self.pump(now);
             if verdict == Verdict::ToClient {
                 self.receive(&frame[PREFIX..]);
             }
-            return;
         }
-        match ConnectResponse::parse(&frame[PREFIX..]) {
-            Ok(ConnectResponse::Granted(credentials)) => {
+    }
+
+    /// A handshake was answered.
+    fn answered(&mut self, ensemble: EnsembleId, response: Option<ConnectResponse>, now: Tick) {
+        let granted = match response {
+            Some(ConnectResponse::Granted(credentials)) => Some(credentials),
+            Some(ConnectResponse::Refused) | None => None,
+        };
+        match (&mut self.stage, granted) {
+            (Stage::Connected(session), Some(credentials)) => {
+                let role = self.wires.get(&ensemble).and_then(|wire| wire.role);
                 if let (Roles::AtOnce, Some(role)) = (self.roles, role) {
                     session.role(ensemble, role);
                 } else {
@@ -424,7 +432,20 @@ impl Client {
                 }
                 session.leg_up(ensemble, credentials, now);
             }
-            Ok(ConnectResponse::Refused) | Err(_) => session.leg_refused(ensemble, now),
+            (Stage::Connected(session), None) => session.leg_refused(ensemble, now),
+            (Stage::Away { parked }, Some(me)) => {
+                let origin = match self.me.session {
+                    SessionId::NONE => Origin::New,
+                    _ => Origin::Attached,
+                };
+                let settings = Arc::clone(&self.settings);
+                let mut session = Session::new(settings, me.clone(), origin, now);
+                session.resume(std::mem::take(parked), now);
+                self.me = me;
+                self.stage = Stage::Connected(Box::new(session));
+            }
+            (Stage::Away { .. }, None) => self.fault = Some(Fault::Expired),
+            (Stage::Done, _) => {}
         }
         self.pump(now);
     }
@@ -439,17 +460,13 @@ impl Client {
         }
     }
 
+    /// Whether it is about to come back.
+    pub(crate) fn is_coming_back(&self) -> bool {
+        matches!(self.stage, Stage::Away { .. }) && !self.wires.contains_key(&self.home)
+    }
+
     /// The client hands home its session, or asks for one.
-    pub(crate) fn reconnect(
-        &mut self,
-        server: Server,
-        scenario: &Scenario,
-        ensembles: &mut [Ensemble],
-        now: Tick,
-    ) {
-        let Stage::Away { parked } = &self.stage else {
-            return;
-        };
+    pub(crate) fn reconnect(&mut self, role: Option<Role>) -> Option<(Link, Vec<u8>)> {
         let handshake = ConnectRequest {
             last_zxid_seen: self.seen,
             timeout: TIMEOUT,
@@ -457,43 +474,8 @@ impl Client {
             password: self.me.password.to_vec(),
             read_only: Some(false),
         };
-        let parked = parked.clone();
-        let link = self.link();
-        let home = &mut ensembles[self.home.index()];
-        home.connect(link, server, &handshake.frame()[PREFIX..]);
-        home.catch_up(scenario::FRESH);
-        let mut answer = None;
-        let mut others = Vec::new();
-        while let Some((to, told)) = home.poll() {
-            if to == link {
-                answer.get_or_insert(told);
-            } else {
-                others.push((to, told));
-            }
-        }
-        for (to, told) in others {
-            self.told(self.home, to, &told);
-        }
-        let Some(Told::Frame(frame)) = answer else {
-            self.links -= 1;
-            return;
-        };
-        let Ok(ConnectResponse::Granted(me)) = ConnectResponse::parse(&frame[PREFIX..]) else {
-            self.fault = Some(Fault::Expired);
-            return;
-        };
-        let origin = match self.me.session {
-            SessionId::NONE => Origin::New,
-            _ => Origin::Attached,
-        };
-        let settings = scenario.settings(self.home);
-        let mut session = Session::new(settings, me.clone(), origin, now);
-        session.resume(parked, now);
-        let role = home.role(server);
-        self.wires.insert(self.home, Wire::new(link, role));
-        self.me = me;
-        self.stage = Stage::Connected(Box::new(session));
-        self.pump(now);
+        self.dials.insert(self.home, handshake.frame());
+        self.dialled(self.home, role)
     }
 
     /// The next request of a connection, which its server takes now.
@@ -519,30 +501,44 @@ impl Client {
         frame.map(|frame| (ensemble, link, frame))
     }
 
-    /// The connections to an ensemble that the sidecar has closed.
-    pub(crate) fn hung_up(&mut self, ensemble: EnsembleId) -> Vec<Link> {
-        let gone = self.hung_up.iter().filter(|(of, _)| *of == ensemble);
-        let gone = gone.map(|(_, link)| *link).collect();
-        self.hung_up.retain(|(of, _)| *of != ensemble);
-        gone
+    /// The connections that the sidecar has closed since it was last asked.
+    pub(crate) fn take_hung_up(&mut self) -> BTreeSet<(EnsembleId, Link)> {
+        std::mem::take(&mut self.hung_up)
+    }
+
+    /// Whether there are any.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        !self.hung_up.is_empty()
+    }
+
+    /// Whether its session has to be told the time.
+    pub(crate) fn is_due(&self, now: Tick) -> bool {
+        match &self.stage {
+            Stage::Connected(session) => session.deadline().is_some_and(|due| due <= now),
+            Stage::Away { .. } | Stage::Done => false,
+        }
     }
 
     pub(crate) fn tick(&mut self, now: Tick) {
-        if let Stage::Connected(session) = &mut self.stage
-            && session.deadline().is_some_and(|due| due <= now)
-        {
+        if let Stage::Connected(session) = &mut self.stage {
             session.tick(now);
             self.pump(now);
         }
     }
 
-    /// A client that has all its answers and nothing more to ask goes out of the picture.
-    pub(crate) fn check_done(&mut self, scenario: &Scenario) {
+    /// Whether it has all its answers and nothing more to ask.
+    pub(crate) fn is_through(&self, scenario: &Scenario) -> bool {
         let script = &scenario.clients[self.place].script;
-        if self.owed.is_empty() && self.asked.len() >= script.len() && self.fault.is_none() {
-            self.stage = Stage::Done;
-            self.hang_up_all();
-        }
+        self.stage != Stage::Done
+            && self.owed.is_empty()
+            && self.asked.len() >= script.len()
+            && self.fault.is_none()
+    }
+
+    /// It goes out of the picture.
+    pub(crate) fn leave(&mut self) {
+        self.stage = Stage::Done;
+        self.hang_up_all();
     }
 
     /// The client reads a frame.

@@ -142,6 +142,11 @@ impl Ensemble {
         self.told.pop_front()
     }
 
+    /// Whether there is any.
+    pub(crate) fn has_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// The zxid of the last transaction.
     pub(crate) fn last_zxid(&self) -> Zxid {
         self.zxid(self.log.len())

@@ -37,16 +37,28 @@ pub(crate) struct Explored {
     missed: Vec<&'static str>,
 }
 
-/// Looks at every state of a scenario, or until a property falls.
+/// Looks at every state of a scenario, or until a property falls; then the shortest way there is
+/// looked for.
 pub(crate) fn explore(title: &str, scenario: &Scenario) -> Explored {
+    let checker = || scenario.clone().checker();
+    let failure = HasDiscoveries::AnyFailures;
+    let every = checker().threads(2).finish_when(failure).spawn_dfs();
+    let every = run(title, scenario, every);
+    if every.counter_example.is_none() {
+        println!("{title}: {}", words::HOLDS);
+        return every;
+    }
+    let shortest = checker().finish_when(HasDiscoveries::AnyFailures);
+    let found = run(title, scenario, shortest.spawn_bfs());
+    if let Some((property, path)) = &found.counter_example {
+        print!("{title}: {}", words::tell(property, path));
+    }
+    found
+}
+
+fn run(title: &str, scenario: &Scenario, checker: impl Checker<Scenario>) -> Explored {
     let began = Instant::now();
-    let checker = scenario
-        .clone()
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
+    let checker = checker.join();
     println!(
         "{title}: {} states, {} of them distinct, {} steps deep, {:.1} s",
         checker.state_count(),
@@ -63,13 +75,8 @@ pub(crate) fn explore(title: &str, scenario: &Scenario) -> Explored {
             (_, Some(path)) => fallen.push((property.name, path)),
         }
     }
-    let counter_example = fallen.into_iter().next();
-    match &counter_example {
-        None => println!("{title}: {}", words::HOLDS),
-        Some((property, path)) => print!("{title}: {}", words::tell(property, path)),
-    }
     Explored {
-        counter_example,
+        counter_example: fallen.into_iter().next(),
         missed,
     }
 }

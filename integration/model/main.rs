@@ -11,6 +11,8 @@ mod explore;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod part;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod scenario;

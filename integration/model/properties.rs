@@ -33,8 +33,8 @@ pub(crate) fn all(budget: Budget) -> Vec<Property<Scenario>> {
             !faults(world).any(|fault| matches!(fault, Fault::Dropped | Fault::Expired))
         }),
         Property::always(ONE_AT_A_TIME, |_, world: &World| {
-            let outstanding = |client| outstanding(world, client) <= 1;
-            world.clients.iter().all(outstanding)
+            let mut clients = world.clients.iter();
+            clients.all(|client| outstanding(world, client) <= 1)
         }),
         Property::always(COMES_BACK, |_, world: &World| {
             let mut clients = world.clients.iter();

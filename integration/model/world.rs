@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 
 use super::client::{Client, Stage};
 use super::ensemble::{Ensemble, Link, Server, Told};
+use super::part::Part;
 use super::scenario::{self, Ask, Budget, EU, FRESH, LAGGING, Replies, Roles, Scenario, Start, US};
 use zoonet::route::EnsembleId;
 use zoonet::session::{Loss, Tick};
@@ -62,8 +63,8 @@ pub(crate) enum Action {
 /// Everything there is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    pub(crate) ensembles: Vec<Ensemble>,
-    pub(crate) clients: Vec<Client>,
+    pub(crate) ensembles: Vec<Part<Ensemble>>,
+    pub(crate) clients: Vec<Part<Client>>,
     /// What may still go wrong.
     pub(crate) left: Budget,
     pub(crate) now: Tick,
@@ -74,7 +75,8 @@ impl World {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let roles = [Role::Follower, scenario.lagging];
         let ensemble = |(index, base): (u16, i64)| {
-            Ensemble::new(base, &roles, &[scenario::node(EnsembleId::new(index))])
+            let node = scenario::node(EnsembleId::new(index));
+            Part::new(Ensemble::new(base, &roles, &[node]))
         };
         let mut world = Self {
             ensembles: (0..).zip(BASES).map(ensemble).collect(),
@@ -83,21 +85,23 @@ impl World {
             now: Tick::default(),
         };
         for (place, profile) in scenario.clients.iter().enumerate() {
-            let client = Client::new(place, profile.home, scenario, &mut world.ensembles);
-            world.clients.push(client);
+            let client = Client::new(place, profile.home, scenario);
+            world.clients.push(Part::new(client));
+            world.reconnect(place, FRESH);
             world.settle(Replies::Prompt);
         }
         if scenario.start == Start::Warm {
             world.warm_up(scenario.roles);
         }
         world.left = scenario.budget;
+        world.seal();
         world
     }
 
     /// Each client reads the other ensemble through its lagging server, and home again.
     fn warm_up(&mut self, roles: Roles) {
         for place in 0..self.clients.len() {
-            let home = self.client(place).home();
+            let home = self.clients[place].home();
             let other = match home {
                 EU => US,
                 _ => EU,
@@ -110,7 +114,7 @@ impl World {
             }
         }
         for client in &mut self.clients {
-            client.begin(roles);
+            client.change().begin(roles);
         }
     }
 
@@ -137,12 +141,12 @@ impl World {
         }
     }
 
-    pub(crate) fn ensemble(&mut self, ensemble: EnsembleId) -> &mut Ensemble {
-        &mut self.ensembles[ensemble.index()]
+    fn ensemble(&mut self, ensemble: EnsembleId) -> &mut Ensemble {
+        self.ensembles[ensemble.index()].change()
     }
 
     fn client(&mut self, place: usize) -> &mut Client {
-        &mut self.clients[place]
+        self.clients[place].change()
     }
 
     /// Whether every client has done what it was to do.
@@ -193,7 +197,7 @@ impl World {
                 actions.push(Action::Dial(place, ensemble, *server));
             }
         }
-        if let Stage::Away { .. } = client.stage {
+        if client.is_coming_back() {
             for server in [FRESH, LAGGING] {
                 actions.push(Action::Reconnect(place, server));
             }
@@ -239,7 +243,7 @@ impl World {
 
     /// The next moment at which a session that is waited with has to be told the time.
     fn deadline(&self) -> Option<Tick> {
-        let sessions = self.clients.iter().filter_map(Client::deadline);
+        let sessions = self.clients.iter().filter_map(|client| client.deadline());
         sessions.min()
     }
 
@@ -264,13 +268,10 @@ impl World {
             }
             Action::LoseHome(place) => {
                 next.left.home_losses -= 1;
-                let home = next.client(place).home();
+                let home = next.clients[place].home();
                 next.client(place).lose(home, Loss::Closed, now);
             }
-            Action::Reconnect(place, server) => {
-                let (client, ensembles) = (&mut next.clients[place], &mut next.ensembles);
-                client.reconnect(server, scenario, ensembles, now);
-            }
+            Action::Reconnect(place, server) => next.reconnect(place, server),
             Action::ServeLate(place) => next.serve_late(place),
             Action::Depose(ensemble) => {
                 next.left.deposals -= 1;
@@ -280,14 +281,18 @@ impl World {
             Action::Wait => {
                 next.now = next.deadline()?.max(now);
                 let now = next.now;
-                next.clients.iter_mut().for_each(|client| client.tick(now));
+                let due = next.clients.iter_mut().filter(|client| client.is_due(now));
+                due.for_each(|client| client.change().tick(now));
             }
         }
         next.settle(scenario.replies);
         for client in &mut next.clients {
-            client.check_done(scenario);
+            if client.is_through(scenario) {
+                client.change().leave();
+            }
         }
         next.settle(scenario.replies);
+        next.seal();
         (next != *self).then_some(next)
     }
 
@@ -322,41 +327,69 @@ impl World {
     }
 
     fn dial(&mut self, place: usize, ensemble: EnsembleId, server: Server) {
-        let role = self.ensemble(ensemble).role(server);
-        if let Some((link, handshake)) = self.client(place).dialled(ensemble, role) {
-            self.ensemble(ensemble)
-                .connect(link, server, &handshake[PREFIX..]);
+        let role = self.ensembles[ensemble.index()].role(server);
+        let dialled = self.client(place).dialled(ensemble, role);
+        self.connect(ensemble, server, dialled);
+    }
+
+    fn reconnect(&mut self, place: usize, server: Server) {
+        let home = self.clients[place].home();
+        let role = self.ensembles[home.index()].role(server);
+        let knocks = self.client(place).reconnect(role);
+        self.connect(home, server, knocks);
+    }
+
+    fn connect(&mut self, to: EnsembleId, server: Server, handshake: Option<(Link, Vec<u8>)>) {
+        if let Some((link, handshake)) = handshake {
+            let payload = &handshake[PREFIX..];
+            self.ensemble(to).connect(link, server, payload);
         }
     }
 
-    /// Lets everything happen that happens by itself: what servers write goes on its way, what was
-    /// hung up ends, fresh servers apply, and replies arrive where they are not delayed.
+    /// Lets everything happen that happens by itself: what was hung up ends, fresh servers apply,
+    /// what servers write goes on its way, and arrives where it is not delayed.
     fn settle(&mut self, replies: Replies) {
-        let mut moved = true;
-        while moved {
-            moved = false;
-            for index in (0..).take(self.ensembles.len()) {
-                let ensemble = EnsembleId::new(index);
-                for client in &mut self.clients {
-                    for link in client.hung_up(ensemble) {
-                        self.ensembles[ensemble.index()].disconnect(link);
-                    }
-                }
-                self.ensemble(ensemble).catch_up(FRESH);
-                while let Some((link, told)) = self.ensemble(ensemble).poll() {
-                    let told = &told;
-                    self.clients
-                        .iter_mut()
-                        .for_each(|client| client.told(ensemble, link, told));
-                }
-                if replies == Replies::Prompt {
-                    let now = self.now;
-                    for client in &mut self.clients {
-                        moved |= client.deliver_all(ensemble, now);
+        loop {
+            for place in 0..self.clients.len() {
+                if self.clients[place].has_hung_up() {
+                    for (ensemble, link) in self.client(place).take_hung_up() {
+                        self.ensemble(ensemble).disconnect(link);
                     }
                 }
             }
+            for index in (0..).take(self.ensembles.len()) {
+                let ensemble = EnsembleId::new(index);
+                if self.ensembles[ensemble.index()].may_apply(FRESH) {
+                    self.ensemble(ensemble).catch_up(FRESH);
+                }
+                while self.ensembles[ensemble.index()].has_told()
+                    && let Some((link, told)) = self.ensemble(ensemble).poll()
+                {
+                    let mut clients = self.clients.iter_mut();
+                    if let Some(client) = clients.find(|client| client.has(ensemble, link)) {
+                        client.change().told(ensemble, link, told);
+                    }
+                }
+            }
+            let arrives = |client: &Part<Client>| client.to_deliver();
+            let next = self
+                .clients
+                .iter()
+                .enumerate()
+                .find_map(|(place, client)| Some((place, arrives(client)?)));
+            match next {
+                Some((place, ensemble)) if replies == Replies::Prompt => {
+                    let now = self.now;
+                    self.client(place).deliver(ensemble, now);
+                }
+                _ => return,
+            }
         }
+    }
+
+    fn seal(&mut self) {
+        self.ensembles.iter_mut().for_each(Part::seal);
+        self.clients.iter_mut().for_each(Part::seal);
     }
 
     /// The largest zxid of an ensemble.
