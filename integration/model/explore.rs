@@ -6,7 +6,7 @@ use super::properties;
 use super::scenario::Scenario;
 use super::words;
 use super::world::{Action, World};
-use stateright::{Checker, HasDiscoveries, Model, Path, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 impl Model for Scenario {
     type State = World;
@@ -31,29 +31,74 @@ impl Model for Scenario {
 
 /// What an exploration came to.
 pub(crate) struct Explored {
-    /// The property that fell, and how.
-    counter_example: Option<(&'static str, Path<World, Action>)>,
+    /// The property that fell.
+    fallen: Option<&'static str>,
     /// What was never seen though it should have been.
     missed: Vec<&'static str>,
 }
 
-/// Looks at every state of a scenario, or until a property falls; then the shortest way there is
-/// looked for.
+/// Looks at every state of a scenario, or until a property falls; tells how it came to that.
 pub(crate) fn explore(title: &str, scenario: &Scenario) -> Explored {
-    let checker = || scenario.clone().checker();
     let failure = HasDiscoveries::AnyFailures;
-    let every = checker().threads(2).finish_when(failure).spawn_dfs();
-    let every = run(title, scenario, every);
-    if every.counter_example.is_none() {
-        println!("{title}: {}", words::HOLDS);
-        return every;
+    let checker = scenario.clone().checker().threads(2).finish_when(failure);
+    let explored = run(title, scenario, checker.spawn_dfs());
+    match explored.fallen {
+        None => println!("{title}: {}", words::HOLDS),
+        Some(property) => hunt(scenario, property),
     }
-    let shortest = checker().finish_when(HasDiscoveries::AnyFailures);
-    let found = run(title, scenario, shortest.spawn_bfs());
-    if let Some((property, path)) = &found.counter_example {
-        print!("{title}: {}", words::tell(property, path));
+    explored
+}
+
+/// Looks for a short way to make one property fall, whatever else falls on the way, and tells it.
+pub(crate) fn hunt(scenario: &Scenario, property: &'static str) {
+    let found = HasDiscoveries::AllOf([property].into());
+    let checker = scenario.clone().checker().finish_when(found).spawn_bfs();
+    match checker.join().discovery(property) {
+        Some(path) => {
+            let actions = shorten(scenario, property, path.into_actions());
+            let steps = walk(scenario, &actions).unwrap_or_default();
+            print!("{}", words::tell(property, &steps));
+        }
+        None => println!("it still holds that {property}"),
     }
-    found
+}
+
+/// Leaves out whatever can be left out of a way to a state in which a property has fallen: the
+/// checker tells a way that is short, but may wander.
+fn shorten(scenario: &Scenario, property: &'static str, mut way: Vec<Action>) -> Vec<Action> {
+    let condition = scenario.property(property).condition;
+    let falls = |way: &[Action]| {
+        walk(scenario, way).is_some_and(|steps| {
+            let last = steps.last().map(|(_, world)| world);
+            last.is_some_and(|world| !condition(scenario, world))
+        })
+    };
+    let mut at = way.len();
+    while at > 0 {
+        at -= 1;
+        let mut shorter = way.clone();
+        shorter.remove(at);
+        if falls(&shorter) {
+            way = shorter;
+            at = way.len();
+        }
+    }
+    way
+}
+
+/// The states a series of actions leads through, if each of them is possible.
+fn walk(scenario: &Scenario, way: &[Action]) -> Option<Vec<(Option<Action>, World)>> {
+    let mut world = World::new(scenario);
+    let mut steps = vec![(None, world.clone())];
+    for action in way {
+        let mut possible = Vec::new();
+        world.actions(scenario, &mut possible);
+        world = possible
+            .contains(action)
+            .then(|| world.after(scenario, *action))??;
+        steps.push((Some(*action), world.clone()));
+    }
+    Some(steps)
 }
 
 fn run(title: &str, scenario: &Scenario, checker: impl Checker<Scenario>) -> Explored {
@@ -66,33 +111,28 @@ fn run(title: &str, scenario: &Scenario, checker: impl Checker<Scenario>) -> Exp
         checker.max_depth(),
         began.elapsed().as_secs_f64()
     );
-    let mut discoveries = checker.discoveries();
-    let (mut fallen, mut missed) = (Vec::new(), Vec::new());
+    let discoveries = checker.discoveries();
+    let (mut fallen, mut missed) = (None, Vec::new());
     for property in properties::all(scenario.budget) {
-        match (property.expectation, discoveries.remove(property.name)) {
-            (stateright::Expectation::Sometimes, None) => missed.push(property.name),
-            (stateright::Expectation::Sometimes, Some(_)) | (_, None) => {}
-            (_, Some(path)) => fallen.push((property.name, path)),
+        let found = discoveries.contains_key(property.name);
+        match (property.expectation.discovery_is_failure(), found) {
+            (true, true) => fallen = fallen.or(Some(property.name)),
+            (false, false) => missed.push(property.name),
+            (true, false) | (false, true) => {}
         }
     }
-    Explored {
-        counter_example: fallen.into_iter().next(),
-        missed,
-    }
+    Explored { fallen, missed }
 }
 
 impl Explored {
     /// Every property held, and what the exploration is about was seen.
     pub(crate) fn holds(&self) {
-        if let Some((property, _)) = &self.counter_example {
-            panic!("it does not hold that {property}");
-        }
+        assert_eq!(self.fallen, None);
         assert_eq!(self.missed, Vec::<&str>::new(), "never seen");
     }
 
     /// This property fell.
     pub(crate) fn violates(&self, expected: &str) {
-        let fallen = self.counter_example.as_ref().map(|(property, _)| *property);
-        assert_eq!(fallen, Some(expected));
+        assert_eq!(self.fallen, Some(expected));
     }
 }

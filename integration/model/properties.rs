@@ -6,6 +6,7 @@ use super::order;
 use super::scenario::{Budget, Scenario};
 use super::world::World;
 use stateright::Property;
+use zoonet::session::Tick;
 
 /// The names under which a counter-example is reported.
 pub(crate) const ORDER: &str = "there is one order of everything, OSC(U)";
@@ -13,6 +14,7 @@ pub(crate) const REPLIES: &str = "replies come once each and in order";
 pub(crate) const LEAK: &str = "nothing arrives that was not asked for";
 pub(crate) const ONE_AT_A_TIME: &str = "one ensemble at most has requests outstanding";
 pub(crate) const NO_DEADLOCK: &str = "nobody waits for ever";
+pub(crate) const NO_TIMER: &str = "nothing waits for a timer unless something went wrong";
 pub(crate) const COMES_BACK: &str = "home knows every zxid its client has seen";
 pub(crate) const CONNECTED: &str = "no client is disconnected while home is there";
 
@@ -44,6 +46,9 @@ pub(crate) fn all(budget: Budget) -> Vec<Property<Scenario>> {
             let mut actions = Vec::new();
             world.actions(scenario, &mut actions);
             world.is_over() || faults(world).next().is_some() || !actions.is_empty()
+        }),
+        Property::always(NO_TIMER, |scenario: &Scenario, world: &World| {
+            world.now == Tick::default() || world.left != scenario.budget
         }),
         Property::sometimes(ALL_DONE, |_, world: &World| {
             let mut asked = world.clients.iter().flat_map(|client| &client.asked);

@@ -7,7 +7,6 @@ use super::ensemble::Server;
 use super::order;
 use super::scenario::{Ask, FRESH, name, node};
 use super::world::{Action, World};
-use stateright::Path;
 use zoonet::route::EnsembleId;
 use zoonet::wire::frames::PREFIX;
 use zoonet::wire::request::Request;
@@ -17,12 +16,11 @@ pub(crate) const HOLDS: &str = "verdict: every property holds";
 /// What stands before the property that fell.
 pub(crate) const FALLS: &str = "verdict: a counter-example to: ";
 
-/// A counter-example, from its first step to its last.
-pub(crate) fn tell(property: &str, path: &Path<World, Action>) -> String {
+/// A counter-example: the states it leads through, each with what led there.
+pub(crate) fn tell(property: &str, steps: &[(Option<Action>, World)]) -> String {
     let mut told = format!("{FALLS}{property}\n");
-    let steps = path.clone().into_vec();
     for (number, pair) in steps.windows(2).enumerate() {
-        let [(before, Some(action)), (after, _)] = pair else {
+        let [(_, before), (Some(action), after)] = pair else {
             continue;
         };
         let _ = writeln!(told, "  {:2}. {}", number + 1, step(before, *action));
@@ -30,12 +28,15 @@ pub(crate) fn tell(property: &str, path: &Path<World, Action>) -> String {
             let _ = writeln!(told, "        → {line}");
         }
     }
-    if let Some(cycle) = order::cycle(path.last_state()) {
+    let Some((_, last)) = steps.last() else {
+        return told;
+    };
+    if let Some(cycle) = order::cycle(last) {
         told.push_str(
             "  each of these must come before the next, and the last before the first:\n",
         );
         for place in cycle {
-            let asked = path.last_state().clients[place.client].asked[place.index];
+            let asked = last.clients[place.client].asked[place.index];
             let _ = writeln!(told, "        {}", operation(place.client, &asked));
         }
     }

@@ -156,7 +156,7 @@ impl World {
             .all(|client| client.stage == Stage::Done)
     }
 
-    /// What can happen.
+    /// What can happen. What would be turned down, or changes nothing, cannot.
     pub(crate) fn actions(&self, scenario: &Scenario, actions: &mut Vec<Action>) {
         if self.is_over() {
             return;
@@ -173,7 +173,12 @@ impl World {
                 actions.push(Action::Rejoin(ensemble));
             }
         }
-        if actions.is_empty() && self.deadline().is_some() {
+        actions.retain(|action| match action {
+            Action::Dial(..) | Action::Reconnect(..) => self.after(scenario, *action).is_some(),
+            _ => true,
+        });
+        let waits = actions.is_empty() && self.after(scenario, Action::Wait).is_some();
+        if waits {
             actions.push(Action::Wait);
         }
         self.mishaps(actions);
