@@ -58,7 +58,7 @@ pub(crate) fn led_by_an_update() -> Scenario {
         budget: TURNED_AWAY,
         ..Scenario::new(vec![
             Profile::exactly(US, &[Ask::Write(US), Ask::Write(EU), Ask::Read(EU)]),
-            Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]),
+            Profile::exactly(EU, &[Ask::Write(EU)]),
         ])
     }
 }
@@ -229,4 +229,43 @@ fn a_deposed_leader_defeats_sync_and_not_the_quorum() {
         ..sync
     };
     explore("smallest, a leader is deposed, quorum", &quorum).holds();
+}
+
+#[test]
+#[ignore = "millions of states"]
+fn larger_three_requests_each() {
+    explore("any three each", &Scenario::any(&Ask::ALL, 3)).holds();
+}
+
+#[test]
+#[ignore = "millions of states"]
+fn larger_three_clients() {
+    let scenario = Scenario::new(vec![
+        Profile::any(US, &Ask::ALL, 2),
+        Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]),
+        Profile::exactly(US, &[Ask::Read(US), Ask::Read(EU)]),
+    ]);
+    explore("three clients, one asks anything", &scenario).holds();
+}
+
+#[test]
+#[ignore = "hundreds of thousands of states each"]
+fn larger_with_mishaps() {
+    let late = Scenario {
+        start: Start::Cold,
+        roles: Roles::Late,
+        ..any_two()
+    };
+    explore("any two each, from the first dial on", &late).holds();
+    let home = Scenario {
+        budget: HOME_LOSS,
+        ..any_two()
+    };
+    explore("any two pipelined each, a client comes back", &home).holds();
+    let deposed = Scenario {
+        barrier: BarrierKind::Quorum,
+        budget: DEPOSAL,
+        ..any_two()
+    };
+    explore("any two each, a leader is deposed, quorum", &deposed).holds();
 }

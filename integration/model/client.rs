@@ -1,19 +1,22 @@
 //! One client and its sidecar: the real [`Session`], its connections, and what the client knows.
 
+mod connections;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::ensemble::{Link, Told};
+use super::ensemble::Link;
+use super::history::{Asked, Fault, Outcome, Written};
 use super::scenario::{self, Ask, Roles, Scenario};
-use super::world::{Wire, is_read};
+use connections::Late;
+pub(crate) use connections::{Wire, is_clients, is_read};
 use zoonet::route::EnsembleId;
-use zoonet::session::{Loss, Origin, Output, ParkedLeg, Session, Settings, Tick, Verdict};
-use zoonet::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
+use zoonet::session::{Output, ParkedLeg, Session, Settings, Tick, Verdict};
+use zoonet::wire::connect::Credentials;
 use zoonet::wire::frames::PREFIX;
 use zoonet::wire::jute::{Reader, Writer};
 use zoonet::wire::opcode::OpCode;
 use zoonet::wire::reply::{self, ReplyHeader};
-use zoonet::wire::words::Role;
 use zoonet::wire::{SessionId, Xid, Zxid, code, request};
 
 /// The session timeout of everybody, milliseconds.
@@ -21,64 +24,6 @@ const TIMEOUT: i32 = 9_000;
 
 /// More requests than any client asks, connections than any opens.
 const MOST: u32 = 8;
-
-/// A write, told from all others by the one byte it writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Written(u8);
-
-impl Written {
-    pub(crate) fn new(place: usize, index: usize) -> Self {
-        Self(u8::try_from(place * 8 + index).expect("few clients ask little"))
-    }
-
-    pub(crate) fn read(data: &[u8]) -> Option<Self> {
-        data.first().map(|byte| Self(*byte))
-    }
-
-    /// The client that wrote it, and which of its requests that was.
-    pub(crate) fn by(self) -> (usize, usize) {
-        (usize::from(self.0 / 8), usize::from(self.0 % 8))
-    }
-
-    pub(crate) const fn bit(self) -> u32 {
-        1 << self.0
-    }
-}
-
-/// What a client knows of something it asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Outcome {
-    Waiting,
-    /// It read what this write had written, or nothing.
-    Read(Option<Written>),
-    Done,
-    /// Nobody told what became of it.
-    Lost,
-    /// It did not happen.
-    Refused,
-}
-
-/// Something a client asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Asked {
-    pub(crate) ask: Ask,
-    /// The writes of others that had returned by then; not kept for what real time does not bind.
-    pub(crate) after: u32,
-    pub(crate) outcome: Outcome,
-}
-
-/// What must never happen to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Fault {
-    /// A reply to what it has not asked, or does not wait for.
-    Unasked(i32),
-    /// A reply before that to an earlier request.
-    Overtaken(i32),
-    /// Its connection was closed though home's was there.
-    Dropped,
-    /// Its session ended.
-    Expired,
-}
 
 /// How a client is connected.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,14 +35,6 @@ pub(crate) enum Stage {
     },
     /// It has asked all it wanted to ask, and knows what came of it.
     Done,
-}
-
-/// A connection the sidecar has given up. What was under way may still be served.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Late {
-    ensemble: EnsembleId,
-    link: Link,
-    up: VecDeque<Vec<u8>>,
 }
 
 /// One client and its sidecar.
@@ -249,7 +186,7 @@ impl Client {
             Ask::Read(_) => request::of_path(xid, OpCode::GetData, path, &[0]),
             Ask::Sync(_) => request::of_path(xid, OpCode::Sync, path, &[]),
             Ask::Write(_) => {
-                let data = [Written::new(self.place, index).0];
+                let data = [Written::new(self.place, index).byte()];
                 let rest = Writer::default().buffer(Some(&data)).int(-1).finish();
                 request::of_path(xid, OpCode::SetData, path, &rest[PREFIX..])
             }
@@ -307,208 +244,6 @@ impl Client {
         for index in std::mem::take(&mut self.owed) {
             self.asked[index].outcome = Outcome::Lost;
         }
-    }
-
-    fn hang_up_all(&mut self) {
-        self.dials.clear();
-        for ensemble in self.wires.keys().copied().collect::<Vec<_>>() {
-            self.unlink(ensemble);
-        }
-    }
-
-    /// Drops a connection. Its server may still take the updates that were under way.
-    fn unlink(&mut self, ensemble: EnsembleId) {
-        self.offered.remove(&ensemble);
-        self.unlearnt.remove(&ensemble);
-        let Some(mut wire) = self.wires.remove(&ensemble) else {
-            return;
-        };
-        wire.up.retain(|frame| !is_read(frame) && is_clients(frame));
-        if wire.up.is_empty() {
-            self.hung_up.insert((ensemble, wire.link));
-        } else {
-            self.late.push(Late {
-                ensemble,
-                link: wire.link,
-                up: wire.up,
-            });
-        }
-    }
-
-    /// A connection breaks.
-    pub(crate) fn lose(&mut self, ensemble: EnsembleId, loss: Loss, now: Tick) {
-        let offered = self.offered.remove(&ensemble);
-        self.unlink(ensemble);
-        if let Some(handshake) = offered {
-            // Another server is tried. At home that is up to the client.
-            self.links -= 1;
-            if ensemble != self.home {
-                self.dials.insert(ensemble, handshake);
-            }
-        } else if let Stage::Connected(session) = &mut self.stage {
-            session.leg_lost(ensemble, loss, now);
-            self.pump(now);
-        }
-    }
-
-    /// A server is reached: the connection's number and what to hand it.
-    pub(crate) fn dialled(
-        &mut self,
-        ensemble: EnsembleId,
-        role: Option<Role>,
-    ) -> Option<(Link, Vec<u8>)> {
-        let handshake = self.dials.remove(&ensemble)?;
-        let link = self.link();
-        self.wires.insert(ensemble, Wire::new(link, role));
-        self.offered.insert(ensemble, handshake.clone());
-        Some((link, handshake))
-    }
-
-    fn link(&mut self) -> Link {
-        self.links += 1;
-        Link(u32::try_from(self.place).unwrap_or_default() * 2 * MOST + self.links)
-    }
-
-    /// Whether a connection is one of its own.
-    pub(crate) fn has(&self, ensemble: EnsembleId, link: Link) -> bool {
-        let wire = self.wires.get(&ensemble);
-        let late = |late: &Late| (late.ensemble, late.link) == (ensemble, link);
-        wire.is_some_and(|wire| wire.link == link) || self.late.iter().any(late)
-    }
-
-    /// A server has written something, or closed.
-    pub(crate) fn told(&mut self, ensemble: EnsembleId, link: Link, told: Told) {
-        let wire = self.wires.get_mut(&ensemble);
-        if let Some(wire) = wire.filter(|wire| wire.link == link) {
-            wire.down.push_back(told);
-        } else if told == Told::Closed {
-            self.late
-                .retain(|late| (late.ensemble, late.link) != (ensemble, link));
-        }
-    }
-
-    /// A connection on which something is there to be delivered.
-    pub(crate) fn to_deliver(&self) -> Option<EnsembleId> {
-        let mut wires = self.wires();
-        wires
-            .find(|(_, wire)| !wire.down.is_empty())
-            .map(|(ensemble, _)| ensemble)
-    }
-
-    /// The next thing a server has written reaches the sidecar.
-    pub(crate) fn deliver(&mut self, ensemble: EnsembleId, now: Tick) {
-        let Some(wire) = self.wires.get_mut(&ensemble) else {
-            return;
-        };
-        let Some(Told::Frame(mut frame)) = wire.down.pop_front() else {
-            return self.lose(ensemble, Loss::Closed, now);
-        };
-        if self.offered.remove(&ensemble).is_some() {
-            let response = ConnectResponse::parse(&frame[PREFIX..]);
-            return self.answered(ensemble, response.ok(), now);
-        }
-        if let Stage::Connected(session) = &mut self.stage {
-            let verdict = session.leg_frame(ensemble, &mut frame[PREFIX..], now);
-            self.pump(now);
-            if verdict == Verdict::ToClient {
-                self.receive(&frame[PREFIX..]);
-            }
-        }
-    }
-
-    /// A handshake was answered.
-    fn answered(&mut self, ensemble: EnsembleId, response: Option<ConnectResponse>, now: Tick) {
-        let granted = match response {
-            Some(ConnectResponse::Granted(credentials)) => Some(credentials),
-            Some(ConnectResponse::Refused) | None => None,
-        };
-        match (&mut self.stage, granted) {
-            (Stage::Connected(session), Some(credentials)) => {
-                let role = self.wires.get(&ensemble).and_then(|wire| wire.role);
-                if let (Roles::AtOnce, Some(role)) = (self.roles, role) {
-                    session.role(ensemble, role);
-                } else {
-                    self.unlearnt.insert(ensemble);
-                }
-                session.leg_up(ensemble, credentials, now);
-            }
-            (Stage::Connected(session), None) => session.leg_refused(ensemble, now),
-            (Stage::Away { parked }, Some(me)) => {
-                let origin = match self.me.session {
-                    SessionId::NONE => Origin::New,
-                    _ => Origin::Attached,
-                };
-                let settings = Arc::clone(&self.settings);
-                let mut session = Session::new(settings, me.clone(), origin, now);
-                session.resume(std::mem::take(parked), now);
-                self.me = me;
-                self.stage = Stage::Connected(Box::new(session));
-            }
-            (Stage::Away { .. }, None) => self.fault = Some(Fault::Expired),
-            (Stage::Done, _) => {}
-        }
-        self.pump(now);
-    }
-
-    /// The sidecar learns what the server of a connection is.
-    pub(crate) fn learn_role(&mut self, ensemble: EnsembleId) {
-        self.unlearnt.remove(&ensemble);
-        if let Stage::Connected(session) = &mut self.stage
-            && let Some(role) = self.wires.get(&ensemble).and_then(|wire| wire.role)
-        {
-            session.role(ensemble, role);
-        }
-    }
-
-    /// Whether it is about to come back.
-    pub(crate) fn is_coming_back(&self) -> bool {
-        matches!(self.stage, Stage::Away { .. }) && !self.wires.contains_key(&self.home)
-    }
-
-    /// The client hands home its session, or asks for one.
-    pub(crate) fn reconnect(&mut self, role: Option<Role>) -> Option<(Link, Vec<u8>)> {
-        let handshake = ConnectRequest {
-            last_zxid_seen: self.seen,
-            timeout: TIMEOUT,
-            session: self.me.session,
-            password: self.me.password.to_vec(),
-            read_only: Some(false),
-        };
-        self.dials.insert(self.home, handshake.frame());
-        self.dialled(self.home, role)
-    }
-
-    /// The next request of a connection, which its server takes now.
-    pub(crate) fn take_up(&mut self, ensemble: EnsembleId) -> Option<(Link, Vec<u8>)> {
-        let wire = self.wires.get_mut(&ensemble)?;
-        wire.up.pop_front().map(|frame| (wire.link, frame))
-    }
-
-    /// Whether a connection that was given up has requests under way.
-    pub(crate) const fn late_requests(&self) -> bool {
-        !self.late.is_empty()
-    }
-
-    /// The next of those.
-    pub(crate) fn take_late(&mut self) -> Option<(EnsembleId, Link, Vec<u8>)> {
-        let late = self.late.first_mut()?;
-        let (ensemble, link) = (late.ensemble, late.link);
-        let frame = late.up.pop_front();
-        if late.up.is_empty() {
-            self.late.remove(0);
-            self.hung_up.insert((ensemble, link));
-        }
-        frame.map(|frame| (ensemble, link, frame))
-    }
-
-    /// The connections that the sidecar has closed since it was last asked.
-    pub(crate) fn take_hung_up(&mut self) -> BTreeSet<(EnsembleId, Link)> {
-        std::mem::take(&mut self.hung_up)
-    }
-
-    /// Whether there are any.
-    pub(crate) fn has_hung_up(&self) -> bool {
-        !self.hung_up.is_empty()
     }
 
     /// Whether its session has to be told the time.
@@ -578,11 +313,4 @@ impl Client {
 /// The number of a client's request. They start at 1, as all clients' do.
 fn xid(index: usize) -> Xid {
     Xid::from(i32::try_from(index).unwrap_or(i32::MAX - 1) + 1)
-}
-
-/// Whether a frame that is under way carries a client's number.
-pub(crate) fn is_clients(frame: &[u8]) -> bool {
-    Reader::from(frame, PREFIX)
-        .int("xid")
-        .is_ok_and(|xid| xid > 0)
 }

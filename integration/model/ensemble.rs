@@ -157,11 +157,6 @@ impl Ensemble {
         self.replicas.get(server).map(|replica| replica.role)
     }
 
-    /// The server of a connection.
-    pub(crate) fn server(&self, link: Link) -> Option<Server> {
-        self.links.get(&link).map(|attached| attached.server)
-    }
-
     /// The data written to a znode, in the order of the writes.
     pub(crate) fn written<'a>(&'a self, node: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.log.iter().filter_map(move |change| match change {

@@ -9,6 +9,8 @@ mod ensemble;
 #[cfg(test)]
 mod explore;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod mutants;
 #[cfg(test)]
 mod order;

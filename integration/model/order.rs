@@ -16,7 +16,7 @@
 //! before nothing; one that is in none did not happen. A `sync` binds nothing here: it says nothing
 //! about any znode, and real time is promised between updates only.
 
-use super::client::{Asked, Outcome, Written};
+use super::history::{Asked, Outcome, Written};
 use super::scenario::{self, Ask, EU, US};
 use super::world::World;
 use zoonet::route::EnsembleId;

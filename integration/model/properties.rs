@@ -1,7 +1,8 @@
 //! What holds in every state, and how it is decided.
 
-use super::client::{Client, Fault, Outcome, Stage, is_clients};
+use super::client::{Client, Stage, is_clients};
 use super::ensemble::Told;
+use super::history::{Fault, Outcome};
 use super::order;
 use super::scenario::{Budget, Scenario};
 use super::world::World;

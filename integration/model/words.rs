@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::client::{Asked, Outcome};
 use super::ensemble::Server;
+use super::history::{Asked, Outcome};
 use super::order;
 use super::scenario::{Ask, FRESH, name, node};
 use super::world::{Action, World};

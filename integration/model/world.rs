@@ -10,17 +10,13 @@
 //! * Time passes only when nothing else can happen. What timers do earlier is a connection that
 //!   breaks, and that may happen at any time.
 
-use std::collections::VecDeque;
-
-use super::client::{Client, Stage};
-use super::ensemble::{Ensemble, Link, Server, Told};
+use super::client::{Client, Stage, Wire, is_read};
+use super::ensemble::{Ensemble, Link, Server};
 use super::part::Part;
 use super::scenario::{self, Ask, Budget, EU, FRESH, LAGGING, Replies, Roles, Scenario, Start, US};
 use zoonet::route::EnsembleId;
 use zoonet::session::{Loss, Tick};
 use zoonet::wire::frames::PREFIX;
-use zoonet::wire::opcode::Access;
-use zoonet::wire::request::Request;
 use zoonet::wire::words::Role;
 use zoonet::wire::{Zxid, code};
 
@@ -401,33 +397,4 @@ impl World {
     pub(crate) fn last_zxid(&self, ensemble: EnsembleId) -> Zxid {
         self.ensembles[ensemble.index()].last_zxid()
     }
-}
-
-/// One connection of a sidecar's, in both directions.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Wire {
-    pub(crate) link: Link,
-    /// What its server is.
-    pub(crate) role: Option<Role>,
-    /// Requests under way.
-    pub(crate) up: VecDeque<Vec<u8>>,
-    /// Replies under way.
-    pub(crate) down: VecDeque<Told>,
-}
-
-impl Wire {
-    pub(crate) const fn new(link: Link, role: Option<Role>) -> Self {
-        Self {
-            link,
-            role,
-            up: VecDeque::new(),
-            down: VecDeque::new(),
-        }
-    }
-}
-
-/// Whether a request is served from what its server has.
-pub(crate) fn is_read(frame: &[u8]) -> bool {
-    Request::parse(&frame[PREFIX..])
-        .is_ok_and(|request| matches!(request.op.shape().access, Access::Read | Access::Control))
 }
