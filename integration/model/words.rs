@@ -61,13 +61,7 @@ fn step(world: &World, action: Action) -> String {
             let (who, to) = (who(client), name(to));
             format!("{who}'s server of {to} turns the {what} away unseen")
         }
-        Action::Deliver(client, of) => {
-            format!(
-                "what {}'s server of {} wrote arrives",
-                who(client),
-                name(of)
-            )
-        }
+        Action::Deliver(client, of) => format!("a reply of {} reaches {}", name(of), who(client)),
         Action::Apply(of) => format!("the lagging server of {} applies a transaction", name(of)),
         Action::Dial(client, to, server) => {
             format!(
@@ -77,13 +71,7 @@ fn step(world: &World, action: Action) -> String {
                 name(to)
             )
         }
-        Action::LearnRole(client, of) => {
-            format!(
-                "{}'s sidecar learns what its server of {} is",
-                who(client),
-                name(of)
-            )
-        }
+        Action::LearnRole(client, of) => format!("{} learns a role at {}", who(client), name(of)),
         Action::LoseLeg(client, to) => {
             format!("{}'s connection to {} breaks", who(client), name(to))
         }
@@ -101,12 +89,7 @@ fn step(world: &World, action: Action) -> String {
                 who(client)
             )
         }
-        Action::Depose(of) => {
-            format!(
-                "the leader the lagging server of {} follows is deposed",
-                name(of)
-            )
-        }
+        Action::Depose(of) => format!("a leader of {} is deposed, unawares", name(of)),
         Action::Rejoin(of) => format!("the lagging server of {} finds its new leader", name(of)),
         Action::Wait => "nothing happens until the next deadline".to_owned(),
     }

@@ -169,12 +169,11 @@ impl World {
                 actions.push(Action::Rejoin(ensemble));
             }
         }
-        actions.retain(|action| match action {
-            Action::Dial(..) | Action::Reconnect(..) => self.after(scenario, *action).is_some(),
-            _ => true,
+        actions.retain(|action| {
+            let may_be_refused = matches!(action, Action::Dial(..) | Action::Reconnect(..));
+            !may_be_refused || self.after(scenario, *action).is_some()
         });
-        let waits = actions.is_empty() && self.after(scenario, Action::Wait).is_some();
-        if waits {
+        if actions.is_empty() && self.after(scenario, Action::Wait).is_some() {
             actions.push(Action::Wait);
         }
         self.mishaps(actions);
