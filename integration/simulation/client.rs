@@ -290,7 +290,7 @@ impl Client {
 
     /// It does nothing for a while.
     pub(super) fn freeze(&mut self, until: u64) {
-        self.frozen_until = until;
+        self.frozen_until = self.frozen_until.max(until);
     }
 
     pub(super) const fn frozen_until(&self) -> u64 {
