@@ -300,6 +300,19 @@ fn while_an_ensemble_is_down_requests_fail_quickly_but_paced() {
 }
 
 #[test]
+fn the_first_request_once_an_ensemble_is_back_waits_for_the_attempt() {
+    let mut bed = Bed::new();
+    bed.get(1, "/eu/x");
+    bed.session.leg_unreachable(EU, bed.now);
+    bed.drain();
+    bed.pass_to(20_000);
+    assert_eq!(bed.get(2, "/eu/x"), [Out::Dial(EU)]);
+    assert_eq!(bed.pass_to(20_400), [], "a WAN away, it is still under way");
+    let out = bed.up();
+    assert_eq!(out.last(), Some(&sent(EU, 2, OpCode::GetData)), "{out:?}");
+}
+
+#[test]
 fn where_the_policy_says_so_an_ensemble_out_of_reach_drops_the_connection() {
     let mut settings = settings();
     settings.policies[1].on_unreachable = OnUnreachable::Disconnect;
