@@ -4,7 +4,7 @@
 mod judge;
 mod leg;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use zoonet::route::EnsembleId;
 use zoonet::session::{Loss, Origin, Output, ParkedLeg, Session, Settings, Tick, Verdict};
@@ -13,7 +13,7 @@ use zoonet::wire::connect::Credentials;
 
 use crate::memory::{Used, measured};
 use crate::shape;
-pub(crate) use judge::{Client, Servers};
+pub(crate) use judge::{Client, LAST_OWN_XID, Servers};
 pub(crate) use leg::{Asked, Leg};
 
 /// Session timeout of the client and of all legs, milliseconds.
@@ -28,6 +28,15 @@ const TRANSIENT: usize = 2 << 20;
 
 /// How often a session may ask for time that is up already.
 const SPINS: u32 = 1_000;
+
+/// Whether what happens is told, for reading a finding.
+static TOLD: LazyLock<bool> = LazyLock::new(|| std::env::var_os("ZOONET_FUZZ_TRACE").is_some());
+
+fn tell(what: impl FnOnce() -> String) {
+    if *TOLD {
+        eprintln!("{}", what());
+    }
+}
 
 /// The session under test and all it is connected to.
 pub(crate) struct Bed {
@@ -131,6 +140,7 @@ impl Bed {
     }
 
     fn act(&mut self, output: Output) {
+        tell(|| format!("    {output:?}"));
         match output {
             Output::ToClient(frame) => self.to_client(&frame),
             Output::ToLeg(ensemble, frame) => self.to_leg(ensemble, &frame),
@@ -176,6 +186,7 @@ impl Bed {
         if !self.reads_client() || payload.len() > self.settings().frame_limit {
             return;
         }
+        tell(|| format!("client sends {payload:?}"));
         self.client.asks(payload);
         match self.call(|session, now| session.client_frame(payload, now)) {
             Ok(Verdict::ToLeg(ensemble)) => {
@@ -192,6 +203,7 @@ impl Bed {
         if self.closed || !self.leg(ensemble).connected {
             return false;
         }
+        tell(|| format!("{ensemble:?} sends {payload:?}"));
         self.inflow += payload.len() + 256;
         let verdict = self.call(|session, now| session.leg_frame(ensemble, &mut payload, now));
         match verdict {
@@ -205,6 +217,7 @@ impl Bed {
     /// A server grants what was dialled for.
     pub(crate) fn leg_up(&mut self, ensemble: EnsembleId) {
         if self.leg(ensemble).answers_dial() {
+            tell(|| format!("{ensemble:?} is there"));
             self.leg(ensemble).connected = true;
             let session = credentials(0x200 + i64::from(ensemble == EnsembleId::new(2)));
             self.call(|at, now| at.leg_up(ensemble, session, now));
@@ -213,18 +226,21 @@ impl Bed {
 
     pub(crate) fn leg_refused(&mut self, ensemble: EnsembleId) {
         if self.leg(ensemble).answers_dial() {
+            tell(|| format!("{ensemble:?} has expired"));
             self.call(|session, now| session.leg_refused(ensemble, now));
         }
     }
 
     pub(crate) fn leg_unreachable(&mut self, ensemble: EnsembleId) {
         if self.leg(ensemble).answers_dial() {
+            tell(|| format!("{ensemble:?} is out of reach"));
             self.call(|session, now| session.leg_unreachable(ensemble, now));
         }
     }
 
     pub(crate) fn leg_lost(&mut self, ensemble: EnsembleId) {
         if self.leg(ensemble).connected && !self.closed {
+            tell(|| format!("{ensemble:?} is lost"));
             self.leg(ensemble).hang_up();
             self.call(|session, now| session.leg_lost(ensemble, Loss::Closed, now));
         }
@@ -254,6 +270,7 @@ impl Bed {
                 return;
             };
             self.now = self.now.max(due);
+            tell(|| format!("it is {:?}", self.now));
             self.call(|session, now| session.tick(now));
         }
         panic!(
@@ -274,16 +291,19 @@ impl Bed {
     }
 
     pub(crate) fn stop(&mut self) {
+        tell(|| "stop".to_owned());
         self.call(|session, _| session.stop());
     }
 
     pub(crate) fn reload(&mut self, settings: Arc<Settings>) {
+        tell(|| format!("reload {:?}", settings.home()));
         self.settings.push(Arc::clone(&settings));
         self.call(|session, _| session.reload(settings));
     }
 
     /// The client's connection ends and a new one goes on with its session, or begins one.
     pub(crate) fn reconnect(mut self) -> Self {
+        tell(|| "the client connects again".to_owned());
         self.call(|session, now| session.part(now));
         let settings = Arc::clone(self.settings());
         let servers = self.client.servers;

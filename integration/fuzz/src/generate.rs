@@ -163,7 +163,8 @@ pub(crate) fn reply(
     let mut cursor = shape::Cursor(request);
     let operation = cursor.int().and_then(|_| cursor.int()).unwrap_or_default();
     let mut writer = Writer::default().int(xid).long(zxid).int(0);
-    if let Some(kinds) = shape::operations(request) {
+    if shape::reply(operation) == Some(&[Field::Results]) {
+        let kinds = shape::operations(request).unwrap_or_default();
         writer = results(writer, &kinds, u)?;
     }
     for part in shape::reply(operation).unwrap_or_default() {

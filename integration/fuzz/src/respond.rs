@@ -4,7 +4,7 @@ use arbitrary::{Result, Unstructured};
 use zoonet::route::EnsembleId;
 use zoonet::wire::words::Role;
 
-use crate::bed::{Asked, Bed};
+use crate::bed::{Asked, Bed, LAST_OWN_XID};
 use crate::shape::{self, number};
 use crate::{generate, maps};
 
@@ -53,7 +53,7 @@ fn reply(asked: &Asked, zxid: i64, u: &mut Unstructured<'_>) -> Result<(Vec<u8>,
         operation,
         payload,
     } = asked;
-    let is_own = *xid < i32::MIN / 2;
+    let is_own = *xid <= LAST_OWN_XID;
     let is_multi = matches!(*operation, number::MULTI | number::MULTI_READ);
     if shape::request(*operation).is_none() {
         return Ok((generate::bare(*xid, -1, -6), true));
