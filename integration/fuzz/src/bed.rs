@@ -194,7 +194,11 @@ impl Bed {
             }
             Ok(Verdict::Taken) => {}
             Ok(Verdict::ToClient) => unreachable!("a request does not go back to its client"),
-            Err(_) => self.closed = true,
+            Err(_) => {
+                // The driver is done with it but for its last words.
+                self.closed = true;
+                self.legs.iter_mut().for_each(Leg::forget);
+            }
         }
     }
 

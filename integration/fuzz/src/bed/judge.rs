@@ -96,6 +96,7 @@ impl Client {
                 assert!(!is_sound || shape::is_event(payload), "a broken event");
                 return;
             }
+            _ if !self.is_told_apart => return,
             Some(-2) if self.owed.front().is_none_or(|owed| owed.xid != -2) => {
                 assert!(
                     !is_sound || shape::is_reply(number::PING, payload),
@@ -103,7 +104,6 @@ impl Client {
                 );
                 return;
             }
-            _ if !self.is_told_apart => return,
             _ => {}
         }
         let owed = self.owed.pop_front().expect("a reply nobody asked for");

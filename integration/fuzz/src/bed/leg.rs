@@ -58,6 +58,12 @@ impl Leg {
         self.inbox.clear();
     }
 
+    /// Nothing that is under way comes back any more.
+    pub(super) fn forget(&mut self) {
+        self.hang_up();
+        self.forgetting = false;
+    }
+
     pub(super) fn takes(&mut self, payload: &[u8]) {
         let mut cursor = Cursor(payload);
         if let (Some(xid), Some(operation)) = (cursor.int(), cursor.int())
