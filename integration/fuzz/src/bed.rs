@@ -142,8 +142,8 @@ impl Bed {
     fn act(&mut self, output: Output) {
         tell(|| format!("    {output:?}"));
         match output {
-            Output::ToClient(frame) => self.to_client(&frame),
-            Output::ToLeg(ensemble, frame) => self.to_leg(ensemble, &frame),
+            Output::ToClient(frame) => self.client_receives(&frame),
+            Output::ToLeg(ensemble, frame) => self.leg_receives(ensemble, &frame),
             Output::Dial(ensemble, frame) => {
                 judge::is_handshake(&frame);
                 self.leg(ensemble).dialled();
@@ -159,7 +159,7 @@ impl Bed {
         }
     }
 
-    fn to_client(&mut self, frame: &[u8]) {
+    fn client_receives(&mut self, frame: &[u8]) {
         assert!(!self.closed, "a frame behind the end of the connection");
         let payload = shape::payload(frame).expect("the length of a frame for the client is right");
         self.client.receives(payload);
@@ -168,7 +168,7 @@ impl Bed {
         }
     }
 
-    fn to_leg(&mut self, ensemble: EnsembleId, frame: &[u8]) {
+    fn leg_receives(&mut self, ensemble: EnsembleId, frame: &[u8]) {
         let payload = shape::payload(frame).expect("the length of a frame for a leg is right");
         let limit = self.settings().frame_limit;
         self.client.sends(payload, limit);
@@ -190,7 +190,7 @@ impl Bed {
         self.client.asks(payload);
         match self.call(|session, now| session.client_frame(payload, now)) {
             Ok(Verdict::ToLeg(ensemble)) => {
-                self.to_leg(ensemble, &judge::framed(payload));
+                self.leg_receives(ensemble, &judge::framed(payload));
             }
             Ok(Verdict::Taken) => {}
             Ok(Verdict::ToClient) => unreachable!("a request does not go back to its client"),
@@ -211,7 +211,7 @@ impl Bed {
         self.inflow += payload.len() + 256;
         let verdict = self.call(|session, now| session.leg_frame(ensemble, &mut payload, now));
         match verdict {
-            Verdict::ToClient => self.to_client(&judge::framed(&payload)),
+            Verdict::ToClient => self.client_receives(&judge::framed(&payload)),
             Verdict::Taken => {}
             Verdict::ToLeg(_) => unreachable!("a reply does not go to a leg"),
         }
@@ -277,7 +277,7 @@ impl Bed {
             tell(|| format!("it is {:?}", self.now));
             self.call(|session, now| session.tick(now));
         }
-        panic!(
+        unreachable!(
             "the session wants to be called again and again at {:?}",
             self.now
         );

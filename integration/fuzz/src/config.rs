@@ -32,7 +32,7 @@ pub fn check(data: &[u8]) {
     match parsed {
         Ok(config) => accepted(&config, &text),
         Err(ConfigError::Rejected { mistakes, .. }) if mistakes.is_empty() => {
-            panic!("refused without a reason")
+            unreachable!("refused without a reason")
         }
         Err(error) => rejected(&error, &text),
     }
@@ -40,7 +40,7 @@ pub fn check(data: &[u8]) {
 
 fn rejected(error: &ConfigError, text: &str) {
     let ConfigError::Rejected { mistakes, .. } = error else {
-        panic!("a text that was given cannot be unreadable");
+        unreachable!("a text that was given cannot be unreadable");
     };
     // YAML's lines end in a carriage return as well.
     let lines = text.replace("\r\n", "\n").split(['\r', '\n']).count();

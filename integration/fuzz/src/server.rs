@@ -74,7 +74,7 @@ fn send(bed: &mut Bed, ensemble: EnsembleId, payload: Vec<u8>) {
 /// Whether a kind, a state and a path, or none, can be read. What follows them is ignored.
 fn is_event_like(payload: &[u8]) -> bool {
     let mut cursor = Cursor(payload.get(REPLY_HEADER..).unwrap_or_default());
-    cursor.int().and(cursor.int()).and(cursor.data()).is_some()
+    cursor.int().is_some() && cursor.int().is_some() && cursor.data().is_some()
 }
 
 /// A payload somewhat, or not at all, like what the server of a leg should send next.

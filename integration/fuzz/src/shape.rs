@@ -162,10 +162,10 @@ impl<'a> Cursor<'a> {
             Bool => self.flag().map(drop),
             Stat => self.take(STAT).map(drop),
             Texts => self.vector(|cursor| cursor.text().map(drop)),
-            Users => self.vector(|cursor| cursor.text().and(cursor.text()).map(drop)),
+            Users => self.vector(|cursor| cursor.text().and_then(|_| cursor.text()).map(drop)),
             Acl => self.vector(|cursor| {
                 cursor.int()?;
-                cursor.text().and(cursor.text()).map(drop)
+                cursor.text().and_then(|_| cursor.text()).map(drop)
             }),
             Operations => self.entries(operation_of_multi).map(drop),
             Results => self.entries(result_of_multi).map(drop),

@@ -15,6 +15,10 @@ pub(crate) struct Asked {
 }
 
 /// One ensemble.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something that may be under way, in any combination"
+)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leg {
     pub(crate) connected: bool,
