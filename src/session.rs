@@ -213,6 +213,8 @@ impl Session {
         self.phase == Phase::Open
             && self.pipeline.waiting() + self.legs.noted() <= self.settings.look_ahead
             && self.pipeline.owed() < self.settings.outstanding
+            // Pings are not owed in order, but each is kept until home answers.
+            && self.legs.home.unanswered() < self.settings.outstanding
     }
 
     /// Goes on with the remote sessions of the client's earlier connection: they are attached again

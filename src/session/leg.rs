@@ -166,6 +166,11 @@ impl Leg {
         self.holding == 0
     }
 
+    /// How many requests are in flight, pings included.
+    pub(super) fn unanswered(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Bytes of the client's that are kept until its requests are answered.
     pub(super) const fn noted(&self) -> usize {
         self.noted
