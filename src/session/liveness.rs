@@ -64,8 +64,11 @@ impl Session {
             }
             Phase::Open | Phase::Stopping => {
                 self.check_legs(now);
-                self.check_client(now);
-                self.check_held(now);
+                // The loss of a leg may have ended the connection: then nothing follows.
+                if self.serves() {
+                    self.check_client(now);
+                    self.check_held(now);
+                }
             }
         }
     }
