@@ -19,6 +19,7 @@
 
 mod answer;
 mod auth;
+mod describe;
 mod event;
 mod gather;
 mod ledger;
@@ -38,6 +39,7 @@ mod translate;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use describe::{Description, Holdings, LegDescription, LegState};
 pub use event::{ClientFault, Event, LegFault, Loss};
 pub use legs::ParkedLeg;
 pub use settings::{OnExpiry, OnUnreachable, Policy, Settings};
