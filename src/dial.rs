@@ -103,11 +103,26 @@ pub enum LegError {
     },
 }
 
+/// Which ensembles of a configuration are known to be down.
+#[derive(Clone, Debug)]
+pub(crate) struct Circuits(Arc<[Circuit]>);
+
+impl Circuits {
+    fn get(&self, ensemble: EnsembleId) -> Option<&Circuit> {
+        self.0.get(ensemble.index())
+    }
+
+    /// Whether legs to this ensemble fail at once because none of its servers answered.
+    pub(crate) fn is_open(&self, ensemble: EnsembleId) -> bool {
+        self.get(ensemble).is_some_and(Circuit::is_open)
+    }
+}
+
 /// Reaches the ensembles of a configuration.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     config: Arc<Config>,
-    circuits: Arc<[Circuit]>,
+    circuits: Circuits,
     store: Option<Store>,
 }
 
@@ -122,9 +137,14 @@ impl Dialer {
             .collect();
         Self {
             config,
-            circuits,
+            circuits: Circuits(circuits),
             store,
         }
+    }
+
+    /// Which ensembles are known to be down.
+    pub(crate) fn circuits(&self) -> Circuits {
+        self.circuits.clone()
     }
 
     /// The configuration it dials by.
@@ -145,7 +165,7 @@ impl Dialer {
         handshake: &[u8],
     ) -> Result<Attached, LegError> {
         let name = || self.config.ensemble(ensemble).name.clone();
-        let circuit = self.circuits.get(ensemble.index());
+        let circuit = self.circuits.get(ensemble);
         let Some(attempt) = circuit.and_then(|circuit| circuit.attempt(Instant::now())) else {
             return Err(Unreachable {
                 ensemble: name(),

@@ -34,4 +34,4 @@ mod registry;
 #[cfg(feature = "proxy")]
 pub mod state;
 #[cfg(feature = "proxy")]
-mod telemetry;
+pub mod telemetry;

@@ -26,7 +26,7 @@ use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
 use crate::session::{Origin, ParkedLeg, Session, Settings, Tick};
 use crate::state::{LegRecord, StateError, Store};
-use crate::telemetry::Watcher;
+use crate::telemetry::{Seen, Telemetry, Watcher};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
 use crate::wire::words::is_word;
@@ -92,17 +92,25 @@ struct Shared {
     dialer: Dialer,
     registry: Registry,
     store: Option<Store>,
+    telemetry: Telemetry,
 }
 
 impl Shared {
-    fn new(config: Config, store: Option<Store>, registry: Registry) -> Self {
+    fn new(config: Config, store: Option<Store>, registry: Registry, telemetry: Telemetry) -> Self {
         let config = Arc::new(config);
+        let dialer = Dialer::new(Arc::clone(&config), store.clone());
+        telemetry.look_at(Seen {
+            config: Arc::clone(&config),
+            circuits: dialer.circuits(),
+            registry: registry.clone(),
+        });
         Self {
             settings: Arc::new(settings(&config)),
-            dialer: Dialer::new(Arc::clone(&config), store.clone()),
+            dialer,
             config,
             registry,
             store,
+            telemetry,
         }
     }
 }
@@ -130,9 +138,8 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     let grace = config.grace_period;
     let registry = Registry::default();
     let store = open_store(&config, &registry)?;
-    let current = Current(Arc::new(RwLock::new(Arc::new(Shared::new(
-        config, store, registry,
-    )))));
+    let shared = Shared::new(config, store, registry, Telemetry::default());
+    let current = Current(Arc::new(RwLock::new(Arc::new(shared))));
     let listener = TcpListener::bind(address)
         .await
         .map_err(|cause| RunError::Listen { address, cause })?;

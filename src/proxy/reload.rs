@@ -90,7 +90,12 @@ fn reload(file: &std::path::Path, current: &Current) {
         .map(|prefix| String::from_utf8_lossy(prefix))
         .collect();
     tracing::info!(fingerprint = %config.fingerprint(), ?moved, "reloaded");
-    let new = Shared::new(config, old.store.clone(), old.registry.clone());
+    let new = Shared::new(
+        config,
+        old.store.clone(),
+        old.registry.clone(),
+        old.telemetry.clone(),
+    );
     let command = Command::Reload(Arc::clone(&new.settings), new.dialer.clone());
     current.set(new);
     old.registry.tell_all(&command);
