@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::dial::{Dialer, Unreachable, read_rest};
 use crate::driver::{Driver, End, Links};
@@ -44,6 +45,14 @@ pub enum RunError {
     /// The address clients connect to cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The address for operators cannot be listened on.
+    #[error("cannot listen on {address} for `admin`: {cause}")]
+    Admin {
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -86,13 +95,13 @@ impl From<io::Error> for Turned {
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// What every connection needs.
-struct Shared {
-    config: Arc<Config>,
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
     settings: Arc<Settings>,
-    dialer: Dialer,
-    registry: Registry,
+    pub(crate) dialer: Dialer,
+    pub(crate) registry: Registry,
     store: Option<Store>,
-    telemetry: Telemetry,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Shared {
@@ -117,10 +126,10 @@ impl Shared {
 
 /// The configuration in use.
 #[derive(Clone)]
-struct Current(Arc<RwLock<Arc<Shared>>>);
+pub(crate) struct Current(Arc<RwLock<Arc<Shared>>>);
 
 impl Current {
-    fn get(&self) -> Arc<Shared> {
+    pub(crate) fn get(&self) -> Arc<Shared> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -134,7 +143,7 @@ impl Current {
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
-    let address = config.listen;
+    let (address, admin_address) = (config.listen, config.admin);
     let grace = config.grace_period;
     let registry = Registry::default();
     let store = open_store(&config, &registry)?;
@@ -143,6 +152,14 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     let listener = TcpListener::bind(address)
         .await
         .map_err(|cause| RunError::Listen { address, cause })?;
+    let admin = match admin_address {
+        None => None,
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|cause| RunError::Admin { address, cause })?,
+        ),
+    };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
@@ -150,8 +167,15 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     tracing::info!(%bound, "listening");
     // For whoever started us with port 0 and waits to be told.
     writeln!(io::stdout(), "listening on {bound}")?;
-    notify(&[NotifyState::Ready]);
     let connections = TaskTracker::new();
+    if let Some(listener) = admin {
+        let bound_admin = listener.local_addr()?;
+        tracing::info!(bound = %bound_admin, "listening for operators");
+        writeln!(io::stdout(), "admin on {bound_admin}")?;
+        let admin = Admin::new(current.clone(), connections.clone(), bound);
+        tokio::spawn(admin.serve(listener));
+    }
+    notify(&[NotifyState::Ready]);
     tokio::select! {
         () = accept_all(listener, &current, &connections) => {}
         () = reload::follow(file, hangup, current.clone()) => {}

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod counters;
+mod figures;
 mod page;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +14,7 @@ use crate::route::EnsembleId;
 use crate::session::{Event, Loss};
 use crate::wire::SessionId;
 use counters::{OfEnsemble, Threads};
+pub(crate) use figures::{Figures, bounds};
 use page::Page;
 
 /// Counts what the sidecar does; all clones count together. One lives as long as the process does,

@@ -1,5 +1,7 @@
 //! The connections to ensembles.
 
+use std::net::SocketAddr;
+
 use super::pipe::Pipe;
 use crate::route::EnsembleId;
 
@@ -45,6 +47,12 @@ impl Legs {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (EnsembleId, &mut Pipe)> {
         self.0.iter_mut().map(|(ensemble, pipe)| (*ensemble, pipe))
+    }
+
+    /// The servers that are connected to.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (EnsembleId, SocketAddr)> {
+        let connected = |(ensemble, pipe): &(EnsembleId, Pipe)| Some((*ensemble, pipe.peer()?));
+        self.0.iter().filter_map(connected)
     }
 
     pub(super) fn pipes(&self) -> impl Iterator<Item = &Pipe> {
