@@ -21,6 +21,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 use crate::config::{Config, Ensemble, Server};
 use crate::route::EnsembleId;
 use crate::state::{LegRecord, StateError, Store};
+use crate::telemetry::{Record, Telemetry};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
@@ -124,12 +125,13 @@ pub struct Dialer {
     config: Arc<Config>,
     circuits: Circuits,
     store: Option<Store>,
+    telemetry: Telemetry,
 }
 
 impl Dialer {
     /// Dials by this configuration; the sessions of remote legs are written down in `store`.
     #[must_use]
-    pub fn new(config: Arc<Config>, store: Option<Store>) -> Self {
+    pub fn new(config: Arc<Config>, store: Option<Store>, telemetry: Telemetry) -> Self {
         let circuits = config
             .ensembles
             .iter()
@@ -139,6 +141,7 @@ impl Dialer {
             config,
             circuits: Circuits(circuits),
             store,
+            telemetry,
         }
     }
 
@@ -191,9 +194,12 @@ impl Dialer {
                 credentials: credentials.clone(),
             };
             let recorded = store.remember(client, record).await;
-            recorded.map_err(|cause| LegError::Unrecorded {
-                ensemble: name(),
-                cause,
+            recorded.map_err(|cause| {
+                self.telemetry.not_recorded(Record::Remember);
+                LegError::Unrecorded {
+                    ensemble: name(),
+                    cause,
+                }
             })?;
         }
         Ok(attached)
@@ -207,6 +213,7 @@ impl Dialer {
                 .await
         {
             // What stays is a session that is refused when it is attached again.
+            self.telemetry.not_recorded(Record::Forget);
             tracing::warn!(session = %client, %error, "cannot forget a leg");
         }
     }
@@ -249,10 +256,13 @@ impl Dialer {
         ensemble: EnsembleId,
         handshake: &[u8],
     ) -> Result<Attached, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.shake(&server, handshake).await {
+            let outcome = self.shake(&server, handshake).await;
+            self.telemetry.dialled(id, &outcome);
+            match outcome {
                 Ok(attached) => return Ok(attached),
                 Err(refusal) => {
                     tracing::debug!(ensemble = %ensemble.name, %server, %refusal, "server passed over");
@@ -260,6 +270,7 @@ impl Dialer {
                 }
             }
         }
+        self.telemetry.unreachable(id);
         Err(Unreachable {
             ensemble: ensemble.name.clone(),
             tried,
@@ -271,14 +282,18 @@ impl Dialer {
     /// # Errors
     /// [`Unreachable`] when none does.
     pub async fn connect(&self, ensemble: EnsembleId) -> Result<TcpStream, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.reach(&server).await {
+            let outcome = self.reach(&server).await;
+            self.telemetry.dialled(id, &outcome);
+            match outcome {
                 Ok(stream) => return Ok(stream),
                 Err(refusal) => tried.push((server, refusal)),
             }
         }
+        self.telemetry.unreachable(id);
         Err(Unreachable {
             ensemble: ensemble.name.clone(),
             tried,
