@@ -113,6 +113,14 @@ impl Circuits {
         self.0.get(ensemble.index())
     }
 
+    /// Has the ensemble be known to be down.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, ensemble: EnsembleId, now: Instant) {
+        if let Some(attempt) = self.get(ensemble).and_then(|circuit| circuit.attempt(now)) {
+            attempt.failed(now);
+        }
+    }
+
     /// Whether legs to this ensemble fail at once because none of its servers answered.
     pub(crate) fn is_open(&self, ensemble: EnsembleId) -> bool {
         self.get(ensemble).is_some_and(Circuit::is_open)

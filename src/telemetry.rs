@@ -5,6 +5,8 @@ mod count;
 mod counters;
 mod gauges;
 mod page;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
