@@ -22,6 +22,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 use crate::config::{Config, Ensemble, Server};
 use crate::route::EnsembleId;
 use crate::state::{LegRecord, StateError, Store};
+use crate::telemetry::{Record, Telemetry};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
@@ -114,6 +115,14 @@ impl Circuits {
         self.0.get(ensemble.index())
     }
 
+    /// Has the ensemble be known to be down.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, ensemble: EnsembleId, now: Instant) {
+        if let Some(attempt) = self.get(ensemble).and_then(|circuit| circuit.attempt(now)) {
+            attempt.failed(now);
+        }
+    }
+
     /// Whether legs to this ensemble fail at once because none of its servers answered.
     pub(crate) fn is_open(&self, ensemble: EnsembleId) -> bool {
         self.get(ensemble).is_some_and(Circuit::is_open)
@@ -126,12 +135,13 @@ pub struct Dialer {
     config: Arc<Config>,
     circuits: Circuits,
     store: Option<Store>,
+    telemetry: Telemetry,
 }
 
 impl Dialer {
     /// Dials by this configuration; the sessions of remote legs are written down in `store`.
     #[must_use]
-    pub fn new(config: Arc<Config>, store: Option<Store>) -> Self {
+    pub fn new(config: Arc<Config>, store: Option<Store>, telemetry: Telemetry) -> Self {
         let circuits = config
             .ensembles
             .iter()
@@ -141,6 +151,7 @@ impl Dialer {
             config,
             circuits: Circuits(circuits),
             store,
+            telemetry,
         }
     }
 
@@ -193,9 +204,12 @@ impl Dialer {
                 credentials: credentials.clone(),
             };
             let recorded = store.remember(client, record).await;
-            recorded.map_err(|cause| LegError::Unrecorded {
-                ensemble: name(),
-                cause,
+            recorded.map_err(|cause| {
+                self.telemetry.not_recorded(Record::Remember);
+                LegError::Unrecorded {
+                    ensemble: name(),
+                    cause,
+                }
             })?;
         }
         Ok(attached)
@@ -209,6 +223,7 @@ impl Dialer {
                 .await
         {
             // What stays is a session that is refused when it is attached again.
+            self.telemetry.not_recorded(Record::Forget);
             tracing::warn!(session = %client, %error, "cannot forget a leg");
         }
     }
@@ -251,10 +266,13 @@ impl Dialer {
         ensemble: EnsembleId,
         handshake: &[u8],
     ) -> Result<Attached, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.shake(&server, handshake).await {
+            let outcome = self.shake(&server, handshake).await;
+            self.telemetry.dialled(id, &outcome);
+            match outcome {
                 Ok(attached) => return Ok(attached),
                 Err(refusal) => {
                     tracing::debug!(ensemble = %ensemble.name, %server, %refusal, "server passed over");
@@ -262,6 +280,7 @@ impl Dialer {
                 }
             }
         }
+        self.telemetry.unreachable(id);
         Err(Unreachable {
             ensemble: ensemble.name.clone(),
             tried,
@@ -273,14 +292,18 @@ impl Dialer {
     /// # Errors
     /// [`Unreachable`] when none does.
     pub async fn connect(&self, ensemble: EnsembleId) -> Result<TcpStream, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.reach(&server).await {
+            let outcome = self.reach(&server).await;
+            self.telemetry.dialled(id, &outcome);
+            match outcome {
                 Ok(stream) => return Ok(stream),
                 Err(refusal) => tried.push((server, refusal)),
             }
         }
+        self.telemetry.unreachable(id);
         Err(Unreachable {
             ensemble: ensemble.name.clone(),
             tried,

@@ -27,7 +27,7 @@ use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
 use crate::session::{Origin, ParkedLeg, Session, Settings, Tick};
 use crate::state::{LegRecord, StateError, Store};
-use crate::telemetry::{Seen, Telemetry, Watcher};
+use crate::telemetry::{Outcome, Record, Seen, Telemetry, Watcher};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
 use crate::wire::words::is_word;
@@ -81,6 +81,17 @@ enum Turned {
     Unreachable(#[from] Unreachable),
 }
 
+impl Turned {
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Slow(_) => Outcome::Slow,
+            Self::Lost(_) => Outcome::Lost,
+            Self::Foreign(_) | Self::Malformed(_) => Outcome::Malformed,
+            Self::Unreachable(_) => Outcome::Unreachable,
+        }
+    }
+}
+
 impl From<io::Error> for Turned {
     fn from(error: io::Error) -> Self {
         if error.kind() == ErrorKind::InvalidData {
@@ -107,7 +118,7 @@ pub(crate) struct Shared {
 impl Shared {
     fn new(config: Config, store: Option<Store>, registry: Registry, telemetry: Telemetry) -> Self {
         let config = Arc::new(config);
-        let dialer = Dialer::new(Arc::clone(&config), store.clone());
+        let dialer = Dialer::new(Arc::clone(&config), store.clone(), telemetry.clone());
         telemetry.look_at(Seen {
             config: Arc::clone(&config),
             circuits: dialer.circuits(),
@@ -241,6 +252,7 @@ async fn forget(shared: &Shared, session: SessionId) {
     if let Some(store) = &shared.store
         && let Err(error) = store.forget_all(session).await
     {
+        shared.telemetry.not_recorded(Record::Forget);
         tracing::warn!(%session, %error, "cannot forget the legs of a session");
     }
 }
@@ -252,6 +264,7 @@ async fn accept_all(listener: TcpListener, current: &Current, connections: &Task
                 let (current, stopping) = (current.clone(), connections.clone());
                 connections.spawn(async move {
                     if let Err(turned) = serve(client, &current, &stopping).await {
+                        current.get().telemetry.connection(turned.outcome());
                         tracing::warn!(%peer, reason = %turned, "client turned away");
                     }
                 });
@@ -294,10 +307,13 @@ async fn serve(
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(first) = first else {
+        shared.telemetry.connection(Outcome::Silent);
         return Ok(());
     };
     if is_word(first) {
-        return words::answer(client, first, shared).await;
+        words::answer(client, first, shared).await?;
+        shared.telemetry.connection(Outcome::Word);
+        return Ok(());
     }
     let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
     let handshake = timeout(bound, rest)
@@ -314,11 +330,13 @@ async fn serve(
             } else {
                 Origin::Attached
             };
+            shared.telemetry.connection(Outcome::Session(origin));
             drive((client, attached.stream), me, origin, current, connections).await;
         }
         ConnectResponse::Refused => {
             tracing::info!(session = %request.session, "home refused the session");
             client.shutdown().await?;
+            shared.telemetry.connection(Outcome::Refused);
             end_legs(&request, shared).await;
         }
     }
@@ -365,8 +383,11 @@ async fn drive(
         epoch: Instant::now(),
         mailbox: Arc::clone(&place.mailbox),
     };
-    let watcher = Watcher::new(Arc::clone(&shared.config), id);
+    let telemetry = &shared.telemetry;
+    let watcher = Watcher::new(Arc::clone(&shared.config), id, telemetry.clone());
+    let _notice = telemetry.notice_panic();
     let (end, session) = Driver::new(session, links, watcher).run().await;
+    telemetry.ended(end.ending());
     match end {
         End::ClientGone => tracing::debug!(session = %id, "client gone"),
         End::Closed => tracing::debug!(session = %id, "connection closed"),

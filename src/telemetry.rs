@@ -1,10 +1,15 @@
 //! What happens becomes log lines and metrics.
 
 mod catalogue;
+mod count;
 mod counters;
 mod figures;
+mod gauges;
 mod page;
+#[cfg(test)]
+mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::config::Config;
@@ -13,8 +18,10 @@ use crate::registry::Registry;
 use crate::route::EnsembleId;
 use crate::session::{Event, Loss};
 use crate::wire::SessionId;
+pub(crate) use count::{Ending, Outcome, Record, Reload, Tallies};
 use counters::{OfEnsemble, Threads};
 pub(crate) use figures::{Figures, bounds};
+pub(crate) use gauges::{CountedLeg, Holdings};
 use page::Page;
 
 /// Counts what the sidecar does; all clones count together. One lives as long as the process does,
@@ -25,6 +32,8 @@ pub struct Telemetry(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     threads: Threads,
+    /// Whether the file on disk could not be used when it was last read.
+    rejected: AtomicBool,
     seen: RwLock<Option<Seen>>,
 }
 
@@ -49,6 +58,8 @@ impl Telemetry {
         }
         let sidecar = self.0.threads.of_sidecar();
         sidecar.visit(|family, labels, value| page.number(family, labels, value));
+        let rejected = self.0.rejected.load(Ordering::Relaxed);
+        page.number(&catalogue::RELOADED, &[], (!rejected).into());
         page.number(&catalogue::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
         page.text()
     }
@@ -121,27 +132,38 @@ fn show_seen(seen: &Seen, page: &mut Page) {
     page.number(&catalogue::ROUTES, &[&fingerprint, home], 1);
 }
 
-/// Speaks for one session.
+/// Speaks and counts for one session.
 #[derive(Clone, Debug)]
 pub(crate) struct Watcher {
     config: Arc<Config>,
     session: SessionId,
+    telemetry: Telemetry,
 }
 
 impl Watcher {
-    pub(crate) const fn new(config: Arc<Config>, session: SessionId) -> Self {
-        Self { config, session }
+    pub(crate) const fn new(config: Arc<Config>, session: SessionId, telemetry: Telemetry) -> Self {
+        Self {
+            config,
+            session,
+            telemetry,
+        }
+    }
+
+    /// Where it counts.
+    pub(crate) const fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     fn name(&self, ensemble: EnsembleId) -> &str {
         &self.config.ensemble(ensemble).name
     }
 
-    /// Logs what happened. Only what an operator would want to be woken by is a warning.
+    /// Counts and logs what happened. Only what an operator would want to be woken by is a warning.
     pub(crate) fn happened(&self, event: &Event) {
+        self.telemetry.happened(event);
         let session = self.session;
         match event {
-            Event::Switched { from, to } => {
+            Event::Switched { from, to, .. } => {
                 tracing::trace!(%session, from = self.name(*from), to = self.name(*to), "switched");
             }
             Event::BarrierPlaced { ensemble, barrier } => {
@@ -157,6 +179,7 @@ impl Watcher {
                 ensemble,
                 session: leg,
                 timeout,
+                ..
             } => {
                 tracing::info!(%session, ensemble = self.name(*ensemble), %leg, timeout, "leg is up");
             }

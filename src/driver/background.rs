@@ -32,7 +32,8 @@ impl Driver {
         let dial =
             async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
         let abort = self.background.spawn(dial);
-        self.dialing.insert(ensemble, abort);
+        let counted = self.watcher.telemetry().dialling(ensemble);
+        self.dialing.insert(ensemble, (abort, counted));
     }
 
     pub(super) fn learn_role(&mut self, ensemble: EnsembleId) {
@@ -71,7 +72,8 @@ impl Driver {
         match outcome {
             Ok(attached) => match attached.response {
                 ConnectResponse::Granted(credentials) => {
-                    self.legs.insert(ensemble, Pipe::new(attached.stream));
+                    let pipe = Pipe::new(attached.stream);
+                    self.legs.insert(ensemble, pipe, self.watcher.telemetry());
                     self.learn_role(ensemble);
                     self.session.leg_up(ensemble, credentials, self.now);
                 }

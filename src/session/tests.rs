@@ -6,6 +6,7 @@ mod described;
 mod gathered;
 mod liveness;
 mod loss;
+mod metering;
 mod order;
 mod parting;
 mod spanning;

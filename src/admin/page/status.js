@@ -192,7 +192,7 @@ function fill(id, bodies) {
 const cell = (content, attributes) => el("td", attributes, content ?? "–");
 const state = (kind, words) => el("span", { class: `state ${kind}` }, words);
 const group = (width, name, details) =>
-  el("tr", { class: "group" }, el("th", { colspan: width, scope: "rowgroup" }, name, el("small", {}, details)));
+  el("tr", { class: "group" }, el("th", { colspan: width, scope: "rowgroup" }, el("span", {}, name, el("small", {}, details))));
 
 const HEALTH = { serving: "good", "not serving": "fair", unreachable: "bad", unknown: "unknown" };
 
