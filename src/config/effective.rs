@@ -13,6 +13,7 @@ use super::{Config, Ensemble, LogFormat, Server};
 use crate::session::{OnExpiry, OnUnreachable};
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the keys are what they are")]
 struct Effective<'a> {
     listen: String,
     allow_remote: bool,

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::telemetry::Telemetry;
 use crate::wire::words::NOT_SERVING;
 
 const SERVING: &str = "Zookeeper version: 3.8.0-x, built on 2024-01-01\nLatency min/avg/max: \
@@ -35,7 +36,11 @@ fn dialer(ports: &[u16]) -> Dialer {
     let servers = servers.join(", ");
     let text =
         format!("home: us\nensembles:\n  us: {{ servers: [{servers}] }}\nroutes: {{ /: us }}\n");
-    Dialer::new(Arc::new(Config::parse("test", &text).unwrap()), None)
+    Dialer::new(
+        Arc::new(Config::parse("test", &text).unwrap()),
+        None,
+        Telemetry::default(),
+    )
 }
 
 /// A port nobody listens on.

@@ -6,6 +6,7 @@ const SESSIONS_PERIOD_MS = 3000;
 const ROUTES_PERIOD_MS = 10000;
 const PATIENCE_MS = 4000;
 const WINDOW_SECONDS = 300;
+const FIRST_WINDOW_SECONDS = 60;
 // Percentiles of fewer seconds would jump about.
 const LATENCY_SECONDS = 5;
 const SESSIONS_SHOWN = 100;
@@ -73,6 +74,12 @@ let samples = []; // { at: seconds, of: Map(name → counters) }
 let bounds = [];
 let names = []; // ensembles that are drawn, home first
 
+/** How much is drawn: all there is, once that is a minute. */
+function shown() {
+  const seconds = samples.length ? samples.at(-1).at - samples[0].at : 0;
+  return Math.min(Math.max(seconds, FIRST_WINDOW_SECONDS), WINDOW_SECONDS);
+}
+
 function remember(status) {
   const of = new Map(status.ensembles.map((ensemble) => [ensemble.name, ensemble.counters]));
   const last = samples.at(-1);
@@ -132,7 +139,8 @@ function draw(plot) {
   const values = series.flat().map(([, value]) => value).filter((value) => value !== null);
   const most = ceiling(Math.max(0, ...values));
   const now = samples.at(-1)?.at ?? 0;
-  const x = (at) => left + (width - left) * (1 - (now - at) / WINDOW_SECONDS);
+  const seconds = shown();
+  const x = (at) => left + (width - left) * (1 - (now - at) / seconds);
   const y = (value) => top + (height - top - bottom) * (1 - value / most);
   const parts = [];
   for (const share of [0, 0.5, 1]) {
@@ -140,15 +148,17 @@ function draw(plot) {
     parts.push(el("line", { class: "grid", x1: left, x2: width, y1: at, y2: at }));
     parts.push(el("text", { class: "tick", x: left - 6, y: at + 4, "text-anchor": "end" }, short(most * share)));
   }
-  for (const [minutes, anchor] of [[4, "middle"], [2, "middle"], [0, "end"]]) {
-    const words = minutes ? `−${minutes} min` : "now";
-    parts.push(el("text", { class: "tick", x: x(now - minutes * 60), y: height - 2, "text-anchor": anchor }, words));
+  const step = seconds > 150 ? 60 : seconds > 75 ? 30 : 15;
+  for (let ago = 0; ago < seconds - step / 4; ago += step) {
+    const words = ago === 0 ? "now" : step < 60 ? `−${ago} s` : `−${ago / 60} min`;
+    const anchor = ago === 0 ? "end" : "middle";
+    parts.push(el("text", { class: "tick", x: x(now - ago), y: height - 2, "text-anchor": anchor }, words));
   }
   for (const [index, points] of series.entries()) {
     let pen = "M";
     let path = "";
     for (const [at, value] of points) {
-      if (value === null || at < now - WINDOW_SECONDS) {
+      if (value === null || at < now - seconds) {
         pen = "M";
         continue;
       }
