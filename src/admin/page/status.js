@@ -344,7 +344,8 @@ async function refreshSessions() {
 async function follow() {
   const path = byId("path").value.trim();
   let words = "";
-  if (path) {
+  if (path && !path.startsWith("/")) words = "Paths begin with /.";
+  else if (path) {
     const found = await ask(`/routes?path=${encodeURIComponent(path)}`).catch((error) => ({ error }));
     words = found.error
       ? found.error.message
