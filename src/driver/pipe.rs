@@ -3,12 +3,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::net::Stream;
 
 /// What one read can bring: many frames of a busy client at once.
 const SCRATCH: usize = 64 * 1024;
@@ -65,7 +65,7 @@ enum Leftovers {
 
 /// A socket and its leftovers.
 pub(super) struct Pipe {
-    stream: TcpStream,
+    stream: Stream,
     /// Read, but not yet used: at most one frame and what came with it.
     left: Vec<u8>,
     leftovers: Leftovers,
@@ -76,7 +76,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) const fn new(stream: TcpStream) -> Self {
+    pub(super) const fn new(stream: Stream) -> Self {
         Self {
             stream,
             left: Vec::new(),
@@ -85,10 +85,6 @@ impl Pipe {
             written: 0,
             broken: false,
         }
-    }
-
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
     }
 
     /// How many bytes wait to be written.

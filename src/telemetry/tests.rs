@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::catalogue::{FAMILIES, Family, Kind};
 use super::*;
 use crate::dial::{Dialer, Refusal};
+use crate::net::Network;
 use crate::session::{Barrier, LegFault, Meter, Origin, Replied};
 use crate::wire::opcode::OpCode;
 use crate::wire::request;
@@ -24,7 +25,7 @@ fn config() -> Arc<Config> {
 fn telemetry() -> (Telemetry, Registry) {
     let (telemetry, registry, config) = (Telemetry::default(), Registry::default(), config());
     assert_eq!(config.ensemble(EU).name, "eu");
-    let dialer = Dialer::new(Arc::clone(&config), None, telemetry.clone());
+    let dialer = Dialer::new(Arc::clone(&config), Network::Tcp, None, telemetry.clone());
     telemetry.look_at(Seen {
         config,
         circuits: dialer.circuits(),
@@ -332,7 +333,7 @@ async fn sessions_and_circuits_are_looked_at() {
     drop(place);
     assert_eq!((sessions("connected"), sessions("parked")), (0.0, 0.0));
 
-    let dialer = Dialer::new(config(), None, telemetry.clone());
+    let dialer = Dialer::new(config(), Network::Tcp, None, telemetry.clone());
     telemetry.look_at(Seen {
         config: config(),
         circuits: dialer.circuits(),
