@@ -2,5 +2,6 @@
 
 mod command_line;
 mod hostile;
+mod metrics;
 mod unasked;
 mod words;
