@@ -4,6 +4,7 @@
 mod admin;
 mod command_line;
 mod hostile;
+mod metrics;
 mod page;
 mod unasked;
 mod words;

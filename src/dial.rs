@@ -9,17 +9,16 @@ mod ask;
 mod circuit;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::config::{Config, Ensemble, Server};
+use crate::net::{Network, Peer, Stream};
 use crate::route::EnsembleId;
 use crate::state::{LegRecord, StateError, Store};
 use crate::telemetry::{Record, Telemetry};
@@ -41,9 +40,9 @@ const SRVR_LIMIT: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Attached {
     /// Nothing behind the answer has been read from it.
-    pub stream: TcpStream,
-    /// The server's address.
-    pub peer: SocketAddr,
+    pub stream: Stream,
+    /// The server.
+    pub peer: Peer,
     /// What it said.
     pub response: ConnectResponse,
     /// The frame it said it in.
@@ -133,15 +132,22 @@ impl Circuits {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     config: Arc<Config>,
+    network: Network,
     circuits: Circuits,
     store: Option<Store>,
     telemetry: Telemetry,
 }
 
 impl Dialer {
-    /// Dials by this configuration; the sessions of remote legs are written down in `store`.
+    /// Dials over `network` by this configuration; the sessions of remote legs are written down in
+    /// `store`.
     #[must_use]
-    pub fn new(config: Arc<Config>, store: Option<Store>, telemetry: Telemetry) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        network: Network,
+        store: Option<Store>,
+        telemetry: Telemetry,
+    ) -> Self {
         let circuits = config
             .ensembles
             .iter()
@@ -149,6 +155,7 @@ impl Dialer {
             .collect();
         Self {
             config,
+            network,
             circuits: Circuits(circuits),
             store,
             telemetry,
@@ -291,7 +298,7 @@ impl Dialer {
     ///
     /// # Errors
     /// [`Unreachable`] when none does.
-    pub async fn connect(&self, ensemble: EnsembleId) -> Result<TcpStream, Unreachable> {
+    pub async fn connect(&self, ensemble: EnsembleId) -> Result<Stream, Unreachable> {
         let id = ensemble;
         let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
@@ -310,10 +317,10 @@ impl Dialer {
         })
     }
 
-    /// Asks the server at `peer` what it is; `None` when it does not say.
-    pub async fn role(&self, peer: SocketAddr) -> Option<Role> {
+    /// Asks a server what it is; `None` when it does not say.
+    pub async fn role(&self, peer: &Peer) -> Option<Role> {
         let ask = async {
-            let mut stream = TcpStream::connect(peer).await?;
+            let mut stream = self.network.connect(peer).await?;
             stream.write_all(b"srvr").await?;
             let mut answer = Vec::new();
             stream.take(SRVR_LIMIT).read_to_end(&mut answer).await?;
@@ -323,16 +330,14 @@ impl Dialer {
         Role::of_srvr(&answer)
     }
 
-    async fn reach(&self, server: &Server) -> Result<TcpStream, Refusal> {
+    async fn reach(&self, server: &Server) -> Result<Stream, Refusal> {
         let connect = ServiceBuilder::new()
             .timeout(self.config.connect_timeout)
-            .service(service_fn(|server: Server| async move {
-                let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
-                stream.set_nodelay(true)?;
-                io::Result::Ok(stream)
+            .service(service_fn(|peer: Peer| async move {
+                self.network.connect(&peer).await
             }));
         connect
-            .oneshot(server.clone())
+            .oneshot(server.clone().into())
             .await
             .map_err(Refusal::Connect)
     }
@@ -348,7 +353,10 @@ impl Dialer {
             .await
             .map_err(|_| Refusal::Slow(bound))??;
         let response = ConnectResponse::parse(frame.get(PREFIX..).unwrap_or_default())?;
-        let peer = stream.peer_addr()?;
+        let peer = Peer {
+            server: server.clone(),
+            address: stream.address(),
+        };
         Ok(Attached {
             stream,
             peer,
@@ -372,7 +380,7 @@ fn says_it_is_down(handshake: &[u8], unreachable: &Unreachable) -> bool {
 ///
 /// # Errors
 /// What reading fails with; a length above `limit` is [`io::ErrorKind::InvalidData`].
-pub(crate) async fn read_frame(stream: &mut TcpStream, limit: usize) -> io::Result<Vec<u8>> {
+pub(crate) async fn read_frame(stream: &mut Stream, limit: usize) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; PREFIX];
     stream.read_exact(&mut frame).await?;
     read_rest(stream, frame, limit).await
@@ -383,7 +391,7 @@ pub(crate) async fn read_frame(stream: &mut TcpStream, limit: usize) -> io::Resu
 /// # Errors
 /// As [`read_frame`].
 pub(crate) async fn read_rest(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     mut frame: Vec<u8>,
     limit: usize,
 ) -> io::Result<Vec<u8>> {

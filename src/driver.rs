@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::dial::Dialer;
+use crate::net::{Peer, Stream};
 use crate::registry::{Command, Mailbox, Report};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
@@ -73,8 +73,8 @@ enum Side {
 
 /// What a connection is made of besides its session.
 pub(crate) struct Links {
-    pub(crate) client: TcpStream,
-    pub(crate) home: (EnsembleId, TcpStream),
+    pub(crate) client: Stream,
+    pub(crate) home: (EnsembleId, Stream, Peer),
     /// Largest payload of a request.
     pub(crate) request_limit: usize,
     pub(crate) dialer: Dialer,
@@ -112,12 +112,12 @@ impl Driver {
             epoch,
             mailbox,
         } = links;
-        let (home, stream) = home;
+        let (home, stream, peer) = home;
         Self {
             session,
             request_limit,
             client: Pipe::new(client),
-            legs: Legs::new(home, Pipe::new(stream), watcher.telemetry()),
+            legs: Legs::new(home, Pipe::new(stream), peer, watcher.telemetry()),
             dialer,
             background: JoinSet::new(),
             dialing: BTreeMap::new(),
@@ -197,9 +197,13 @@ impl Driver {
     fn report(&self) -> Report {
         Report {
             description: self.session.describe(),
-            peer: self.client.peer(),
+            peer: self.client.address(),
             since: self.epoch,
-            servers: self.legs.peers().collect(),
+            servers: self
+                .legs
+                .servers()
+                .map(|(ensemble, server)| (ensemble, server.clone()))
+                .collect(),
         }
     }
 

@@ -30,6 +30,8 @@ pub mod dial;
 #[cfg(feature = "proxy")]
 mod driver;
 #[cfg(feature = "proxy")]
+pub mod net;
+#[cfg(feature = "proxy")]
 pub mod proxy;
 #[cfg(feature = "proxy")]
 mod registry;

@@ -1,10 +1,11 @@
 //! Accepts clients: four-letter words are relayed, handshakes become sessions. Stops and reloads.
 
+mod client;
 mod reload;
 mod words;
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,29 +13,22 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
+use tracing::field::display;
 
 use crate::admin::Admin;
 use crate::config::Config;
-use crate::dial::{Dialer, Unreachable, read_rest};
-use crate::driver::{Driver, End, Links};
+use crate::dial::Dialer;
+use crate::net::{Listener, Network};
 use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
-use crate::session::{Origin, ParkedLeg, Session, Settings, Tick};
+use crate::session::{ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
-use crate::telemetry::{Outcome, Record, Seen, Telemetry, Watcher};
-use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
-use crate::wire::frames::PREFIX;
-use crate::wire::words::is_word;
-use crate::wire::{SessionId, WireFault};
-
-/// Largest handshake: clients send 45 bytes.
-const HANDSHAKE_LIMIT: usize = 1024;
+use crate::telemetry::{Record, Seen, Telemetry};
+use crate::wire::SessionId;
 
 /// How long to wait when the process is out of file descriptors before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -66,42 +60,6 @@ pub enum RunError {
     System(#[from] io::Error),
 }
 
-/// What ended a connection before it became a session.
-#[derive(Debug, Error)]
-enum Turned {
-    #[error("no handshake within {0:?}")]
-    Slow(Duration),
-    #[error("connection lost during the handshake: {0}")]
-    Lost(io::Error),
-    #[error("this is not ZooKeeper's protocol: {0}")]
-    Foreign(io::Error),
-    #[error("malformed handshake: {0}")]
-    Malformed(#[from] WireFault),
-    #[error(transparent)]
-    Unreachable(#[from] Unreachable),
-}
-
-impl Turned {
-    const fn outcome(&self) -> Outcome {
-        match self {
-            Self::Slow(_) => Outcome::Slow,
-            Self::Lost(_) => Outcome::Lost,
-            Self::Foreign(_) | Self::Malformed(_) => Outcome::Malformed,
-            Self::Unreachable(_) => Outcome::Unreachable,
-        }
-    }
-}
-
-impl From<io::Error> for Turned {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == ErrorKind::InvalidData {
-            Self::Foreign(error)
-        } else {
-            Self::Lost(error)
-        }
-    }
-}
-
 /// How often sessions whose clients did not come back are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -109,6 +67,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     settings: Arc<Settings>,
+    network: Network,
     pub(crate) dialer: Dialer,
     pub(crate) registry: Registry,
     store: Option<Store>,
@@ -116,9 +75,20 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(config: Config, store: Option<Store>, registry: Registry, telemetry: Telemetry) -> Self {
+    fn new(
+        config: Config,
+        network: Network,
+        store: Option<Store>,
+        registry: Registry,
+        telemetry: Telemetry,
+    ) -> Self {
         let config = Arc::new(config);
-        let dialer = Dialer::new(Arc::clone(&config), store.clone(), telemetry.clone());
+        let dialer = Dialer::new(
+            Arc::clone(&config),
+            network.clone(),
+            store.clone(),
+            telemetry.clone(),
+        );
         telemetry.look_at(Seen {
             config: Arc::clone(&config),
             circuits: dialer.circuits(),
@@ -128,6 +98,7 @@ impl Shared {
             settings: Arc::new(settings(&config)),
             dialer,
             config,
+            network,
             registry,
             store,
             telemetry,
@@ -149,17 +120,61 @@ impl Current {
     }
 }
 
+/// A sidecar without the process around it.
+pub struct Proxy {
+    current: Current,
+    connections: TaskTracker,
+    grace: Duration,
+}
+
+impl Proxy {
+    /// A sidecar with this configuration that reaches servers over `network`. Remote sessions are
+    /// written down in `store`, and those found there wait for their clients.
+    #[must_use]
+    pub fn new(config: Config, network: Network, store: Option<Store>) -> Self {
+        let registry = Registry::default();
+        if let Some(store) = &store {
+            restore(&config, store, &registry);
+        }
+        let grace = config.grace_period;
+        let shared = Shared::new(config, network, store, registry, Telemetry::default());
+        Self {
+            current: Current(Arc::new(RwLock::new(Arc::new(shared)))),
+            connections: TaskTracker::new(),
+            grace,
+        }
+    }
+
+    /// Serves clients, for ever. Each has a task of its own, which goes on when this is dropped.
+    pub async fn serve(&self, listener: Listener) {
+        tokio::select! {
+            biased;
+            () = accept_all(listener, &self.current, &self.connections) => {}
+            () = sweep(&self.current) => {}
+        }
+    }
+
+    /// Ends all connections, as soon as what is outstanding is answered or the grace period is
+    /// over. No session ends. To be called once nobody is accepted any more.
+    pub async fn stop(self) {
+        // First: connections that are not known to the registry yet look at it when they are.
+        self.connections.close();
+        self.current.get().registry.tell_all(&Command::Stop);
+        if timeout(self.grace, self.connections.wait()).await.is_err() {
+            let (left, grace) = (self.connections.len(), self.grace);
+            tracing::warn!(left, ?grace, "connections cut: the grace period is over");
+        }
+    }
+}
+
 /// Runs the sidecar until SIGTERM or SIGINT; `file` is where the configuration came from.
 ///
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     let (address, admin_address) = (config.listen, config.admin);
-    let grace = config.grace_period;
-    let registry = Registry::default();
-    let store = open_store(&config, &registry)?;
-    let shared = Shared::new(config, store, registry, Telemetry::default());
-    let current = Current(Arc::new(RwLock::new(Arc::new(shared))));
+    let store = open_store(&config)?;
+    let proxy = Proxy::new(config, Network::Tcp, store);
     let listener = TcpListener::bind(address)
         .await
         .map_err(|cause| RunError::Listen { address, cause })?;
@@ -178,30 +193,22 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     tracing::info!(%bound, "listening");
     // For whoever started us with port 0 and waits to be told.
     writeln!(io::stdout(), "listening on {bound}")?;
-    let connections = TaskTracker::new();
     if let Some(listener) = admin {
         let bound_admin = listener.local_addr()?;
         tracing::info!(bound = %bound_admin, "listening for operators");
         writeln!(io::stdout(), "admin on {bound_admin}")?;
-        let admin = Admin::new(current.clone(), connections.clone(), bound);
+        let admin = Admin::new(proxy.current.clone(), proxy.connections.clone(), bound);
         tokio::spawn(admin.serve(listener));
     }
     notify(&[NotifyState::Ready]);
     tokio::select! {
-        () = accept_all(listener, &current, &connections) => {}
-        () = reload::follow(file, hangup, current.clone()) => {}
-        () = sweep(&current) => {}
+        () = proxy.serve(Listener::Tcp(listener)) => {}
+        () = reload::follow(file, hangup, proxy.current.clone()) => {}
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }
     notify(&[NotifyState::Stopping]);
-    // First: connections that are not known to the registry yet look at it when they are.
-    connections.close();
-    current.get().registry.tell_all(&Command::Stop);
-    if timeout(grace, connections.wait()).await.is_err() {
-        let left = connections.len();
-        tracing::warn!(left, ?grace, "connections cut: the grace period is over");
-    }
+    proxy.stop().await;
     Ok(())
 }
 
@@ -212,27 +219,30 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Opens the leg table and keeps what it holds for the clients that come back.
-fn open_store(config: &Config, registry: &Registry) -> Result<Option<Store>, StateError> {
+/// Opens the leg table.
+fn open_store(config: &Config) -> Result<Option<Store>, StateError> {
     let Some(directory) = &config.state else {
         return Ok(None);
     };
     let store = Store::open(directory, &config.ensemble(config.home()).name)?;
+    tracing::info!(state = %directory.display(), sessions = store.load().len(), "leg table read");
+    Ok(Some(store))
+}
+
+/// Keeps what the leg table holds for the clients that come back.
+fn restore(config: &Config, store: &Store, registry: &Registry) {
     let places: HashMap<&str, EnsembleId> = (0..)
         .map(EnsembleId::new)
         .zip(&config.ensembles)
         .map(|(id, ensemble)| (ensemble.name.as_str(), id))
         .collect();
-    let sessions = store.load();
-    tracing::info!(state = %directory.display(), sessions = sessions.len(), "leg table read");
-    for (session, records) in sessions {
+    for (session, records) in store.load() {
         let restored = |record: LegRecord| {
             let ensemble = places.get(record.ensemble.as_str())?;
             Some(ParkedLeg::restored(*ensemble, record.credentials))
         };
         registry.restore(session, records.into_iter().filter_map(restored).collect());
     }
-    Ok(Some(store))
 }
 
 /// Forgets the sessions whose clients have not come back.
@@ -257,15 +267,16 @@ async fn forget(shared: &Shared, session: SessionId) {
     }
 }
 
-async fn accept_all(listener: TcpListener, current: &Current, connections: &TaskTracker) {
+async fn accept_all(mut listener: Listener, current: &Current, connections: &TaskTracker) {
     loop {
         match listener.accept().await {
             Ok((client, peer)) => {
                 let (current, stopping) = (current.clone(), connections.clone());
                 connections.spawn(async move {
-                    if let Err(turned) = serve(client, &current, &stopping).await {
+                    if let Err(turned) = client::serve(client, &current, &stopping).await {
                         current.get().telemetry.connection(turned.outcome());
-                        tracing::warn!(%peer, reason = %turned, "client turned away");
+                        let peer = peer.map(display);
+                        tracing::warn!(peer, reason = %turned, "client turned away");
                     }
                 });
             }
@@ -293,130 +304,4 @@ fn settings(config: &Config) -> Settings {
     settings.idle_leg_timeout = milliseconds(config.idle_leg_timeout);
     settings.expose_config = config.expose_config;
     settings
-}
-
-async fn serve(
-    mut client: TcpStream,
-    current: &Current,
-    connections: &TaskTracker,
-) -> Result<(), Turned> {
-    let shared = &*current.get();
-    client.set_nodelay(true)?;
-    let bound = shared.config.handshake_timeout;
-    let first = timeout(bound, first_bytes(&mut client))
-        .await
-        .map_err(|_| Turned::Slow(bound))??;
-    let Some(first) = first else {
-        shared.telemetry.connection(Outcome::Silent);
-        return Ok(());
-    };
-    if is_word(first) {
-        words::answer(client, first, shared).await?;
-        shared.telemetry.connection(Outcome::Word);
-        return Ok(());
-    }
-    let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
-    let handshake = timeout(bound, rest)
-        .await
-        .map_err(|_| Turned::Slow(bound))??;
-    let request = ConnectRequest::parse(handshake.get(PREFIX..).unwrap_or_default())?;
-    let home = shared.config.home();
-    let attached = shared.dialer.attach(home, &handshake).await?;
-    client.write_all(&attached.frame).await?;
-    match attached.response {
-        ConnectResponse::Granted(me) => {
-            let origin = if request.session == SessionId::NONE {
-                Origin::New
-            } else {
-                Origin::Attached
-            };
-            shared.telemetry.connection(Outcome::Session(origin));
-            drive((client, attached.stream), me, origin, current, connections).await;
-        }
-        ConnectResponse::Refused => {
-            tracing::info!(session = %request.session, "home refused the session");
-            client.shutdown().await?;
-            shared.telemetry.connection(Outcome::Refused);
-            end_legs(&request, shared).await;
-        }
-    }
-    Ok(())
-}
-
-/// What tells a four-letter word from a handshake; nothing from those who only look whether the
-/// port is open.
-async fn first_bytes(client: &mut TcpStream) -> io::Result<Option<[u8; PREFIX]>> {
-    let mut first = [0; PREFIX];
-    let read = client.read(&mut first).await?;
-    if read == 0 {
-        return Ok(None);
-    }
-    client
-        .read_exact(first.get_mut(read..).unwrap_or_default())
-        .await?;
-    Ok(Some(first))
-}
-
-/// Serves a session that home has granted until its connection ends.
-async fn drive(
-    (client, home): (TcpStream, TcpStream),
-    me: Credentials,
-    origin: Origin,
-    current: &Current,
-    connections: &TaskTracker,
-) {
-    let id = me.session;
-    tracing::debug!(session = %id, timeout = me.timeout, ?origin, "session attached");
-    let (place, legs) = current.get().registry.enter(id, me.password).await;
-    // From here on commands arrive. What was said before, during the handshake, is seen here.
-    let shared = &*current.get();
-    let mut session = Session::new(Arc::clone(&shared.settings), me, origin, Tick::default());
-    session.resume(legs, Tick::default());
-    if connections.is_closed() {
-        session.stop();
-    }
-    let links = Links {
-        client,
-        home: (shared.config.home(), home),
-        request_limit: shared.config.limits.frame_limit,
-        dialer: shared.dialer.clone(),
-        epoch: Instant::now(),
-        mailbox: Arc::clone(&place.mailbox),
-    };
-    let telemetry = &shared.telemetry;
-    let watcher = Watcher::new(Arc::clone(&shared.config), id, telemetry.clone());
-    let _notice = telemetry.notice_panic();
-    let (end, session) = Driver::new(session, links, watcher).run().await;
-    telemetry.ended(end.ending());
-    match end {
-        End::ClientGone => tracing::debug!(session = %id, "client gone"),
-        End::Closed => tracing::debug!(session = %id, "connection closed"),
-        End::TakenOver => tracing::debug!(session = %id, "taken over by a newer connection"),
-        End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
-    }
-    let legs = session.park();
-    // Also where nothing is left to go on with: a leg that was dialled may have been written down.
-    if legs.as_ref().is_none_or(Vec::is_empty) && place.is_current() {
-        forget(shared, id).await;
-    }
-    place.leave(legs);
-}
-
-/// Home says that a session is no more: what is left of it elsewhere ends now, and its ephemerals
-/// with it.
-async fn end_legs(request: &ConnectRequest, shared: &Shared) {
-    let Some(legs) = shared.registry.refused(request.session, &request.password) else {
-        return;
-    };
-    let mut ends = JoinSet::new();
-    for leg in legs {
-        let dialer = shared.dialer.clone();
-        ends.spawn(async move { dialer.end(leg.ensemble(), leg.credentials()).await });
-    }
-    while let Some(ended) = ends.join_next().await {
-        if let Ok(Err(unreachable)) = ended {
-            tracing::warn!(session = %request.session, %unreachable, "a remote session is left to expire");
-        }
-    }
-    forget(shared, request.session).await;
 }

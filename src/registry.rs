@@ -3,7 +3,7 @@
 
 mod listing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -104,9 +104,9 @@ impl Entry {
     }
 }
 
-/// All client sessions.
+/// All client sessions, in the order of their ids: what is told to all is told in that order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Registry(Arc<Mutex<HashMap<SessionId, Entry>>>);
+pub(crate) struct Registry(Arc<Mutex<BTreeMap<SessionId, Entry>>>);
 
 /// How many there are of what.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -267,7 +267,7 @@ impl Place {
         self.is_in(&lock(&self.registry.0))
     }
 
-    fn is_in(&self, sessions: &HashMap<SessionId, Entry>) -> bool {
+    fn is_in(&self, sessions: &BTreeMap<SessionId, Entry>) -> bool {
         matches!(sessions.get(&self.session), Some(Entry::Live { mailbox, .. }) if Arc::ptr_eq(mailbox, &self.mailbox))
     }
 

@@ -99,14 +99,25 @@ impl Store {
     /// cannot be mended, or if another zoonet has it.
     pub fn open(directory: &Path, home: &str) -> Result<Self, StateError> {
         let (file, table) = TableFile::open(directory, home)?;
+        Ok(Self::of(table, Medium::File(Mutex::new(file))))
+    }
+
+    /// An empty table that is kept in memory only. It outlives the sidecars it is lent to, one after
+    /// the other, and takes part in whatever order their tasks run in: nothing is done beside them.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::of(Table::new(), Medium::Memory)
+    }
+
+    fn of(table: Table, medium: Medium) -> Self {
         let shared = Shared {
             table: Mutex::new(table),
-            file: Mutex::new(file),
+            medium,
             queue: Mutex::default(),
         };
-        Ok(Self {
+        Self {
             shared: Arc::new(shared),
-        })
+        }
     }
 
     /// All client sessions with their remote legs.
@@ -178,7 +189,10 @@ impl Store {
     async fn change(&self, change: Change) -> Outcome {
         let (told, outcome) = oneshot::channel();
         if let Some(turn) = self.shared.enqueue(Waiter { change, told }) {
-            tokio::task::spawn_blocking(move || turn.run());
+            match self.shared.medium {
+                Medium::File(_) => drop(tokio::task::spawn_blocking(move || turn.run())),
+                Medium::Memory => turn.run(),
+            }
         }
         // No answer: the runtime stopped before the turn came, or the turn panicked.
         outcome
@@ -192,10 +206,18 @@ impl Store {
 struct Shared {
     /// What the file holds, or would if it could be written.
     table: Mutex<Table>,
-    /// Held while a transaction runs, so never locked by async code.
-    file: Mutex<TableFile>,
+    medium: Medium,
     /// Never held for long.
     queue: Mutex<Queue>,
+}
+
+/// Where changes are written.
+#[derive(Debug)]
+enum Medium {
+    /// Locked while a transaction runs, so never by async code.
+    File(Mutex<TableFile>),
+    /// Nowhere: the table is all there is.
+    Memory,
 }
 
 /// Changes that wait for the next transaction: at most one for each caller that waits.
@@ -252,9 +274,12 @@ impl Shared {
             .into_iter()
             .map(|Waiter { change, told }| (change, told))
             .unzip();
-        let outcome = lock(&self.file)
-            .commit(&changes, || lock(&self.table).clone())
-            .map_err(Arc::new);
+        let outcome = match &self.medium {
+            Medium::File(file) => lock(file)
+                .commit(&changes, || lock(&self.table).clone())
+                .map_err(Arc::new),
+            Medium::Memory => Ok(()),
+        };
         let mut table = lock(&self.table);
         for change in changes {
             match (change, &outcome) {

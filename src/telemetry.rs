@@ -6,11 +6,13 @@ mod counters;
 mod figures;
 mod gauges;
 mod page;
+mod process;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use crate::config::Config;
 use crate::dial::{Circuits, LegError};
@@ -29,8 +31,10 @@ use page::Page;
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// Seconds since 1970.
+    began: u64,
     threads: Threads,
     /// Whether the file on disk could not be used when it was last read.
     rejected: AtomicBool,
@@ -43,6 +47,18 @@ pub(crate) struct Seen {
     pub(crate) config: Arc<Config>,
     pub(crate) circuits: Circuits,
     pub(crate) registry: Registry,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            began: since_1970.map_or(0, |since| since.as_secs()),
+            threads: Threads::default(),
+            rejected: AtomicBool::default(),
+            seen: RwLock::default(),
+        }
+    }
 }
 
 impl Telemetry {
@@ -61,6 +77,8 @@ impl Telemetry {
         let rejected = self.0.rejected.load(Ordering::Relaxed);
         page.number(&catalogue::RELOADED, &[], (!rejected).into());
         page.number(&catalogue::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
+        page.number(&catalogue::START_TIME, &[], self.0.began);
+        process::show(&mut page);
         page.text()
     }
 

@@ -1,12 +1,12 @@
 //! What a connection has done beside its task: dialling, asking servers for their role, writing
 //! down what may be forgotten.
 
-use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use super::Driver;
 use super::pipe::Pipe;
 use crate::dial::{Attached, LegError};
+use crate::net::Peer;
 use crate::route::EnsembleId;
 use crate::wire::connect::ConnectResponse;
 use crate::wire::words::Role;
@@ -14,7 +14,7 @@ use crate::wire::words::Role;
 /// What came of work in the background.
 pub(super) enum Arrival {
     Leg(EnsembleId, Result<Attached, LegError>),
-    Role(EnsembleId, SocketAddr, Option<Role>),
+    Role(EnsembleId, Peer, Option<Role>),
     Forgotten(EnsembleId),
 }
 
@@ -37,12 +37,14 @@ impl Driver {
     }
 
     pub(super) fn learn_role(&mut self, ensemble: EnsembleId) {
-        let Some(peer) = self.legs.get(ensemble).and_then(Pipe::peer) else {
+        let Some(peer) = self.legs.peer(ensemble).cloned() else {
             return;
         };
         let dialer = self.dialer.clone();
-        self.background
-            .spawn(async move { Arrival::Role(ensemble, peer, dialer.role(peer).await) });
+        self.background.spawn(async move {
+            let role = dialer.role(&peer).await;
+            Arrival::Role(ensemble, peer, role)
+        });
     }
 
     pub(super) fn take_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
@@ -54,7 +56,7 @@ impl Driver {
             match arrival {
                 Arrival::Role(ensemble, of, Some(role)) => {
                     // The leg may have gone to another server since it was asked.
-                    if self.legs.get(ensemble).and_then(Pipe::peer) == Some(of) {
+                    if self.legs.peer(ensemble) == Some(&of) {
                         self.session.role(ensemble, role);
                     }
                 }
@@ -72,8 +74,8 @@ impl Driver {
         match outcome {
             Ok(attached) => match attached.response {
                 ConnectResponse::Granted(credentials) => {
-                    let pipe = Pipe::new(attached.stream);
-                    self.legs.insert(ensemble, pipe, self.watcher.telemetry());
+                    let (pipe, telemetry) = (Pipe::new(attached.stream), self.watcher.telemetry());
+                    self.legs.insert(ensemble, pipe, attached.peer, telemetry);
                     self.learn_role(ensemble);
                     self.session.leg_up(ensemble, credentials, self.now);
                 }

@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::net::Stream;
 
 /// What one read can bring: many frames of a busy client at once.
 const SCRATCH: usize = 64 * 1024;
@@ -65,7 +66,7 @@ enum Leftovers {
 
 /// A socket and its leftovers.
 pub(super) struct Pipe {
-    stream: TcpStream,
+    stream: Stream,
     /// Read, but not yet used: at most one frame and what came with it.
     left: Vec<u8>,
     leftovers: Leftovers,
@@ -76,7 +77,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) const fn new(stream: TcpStream) -> Self {
+    pub(super) const fn new(stream: Stream) -> Self {
         Self {
             stream,
             left: Vec::new(),
@@ -87,8 +88,9 @@ impl Pipe {
         }
     }
 
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
+    /// Who is at the other end, where streams of this kind have an address.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.stream.address()
     }
 
     /// How many bytes wait to be written.

@@ -96,6 +96,7 @@ fn reload(file: &std::path::Path, current: &Current) {
     tracing::info!(fingerprint = %config.fingerprint(), ?moved, "reloaded");
     let new = Shared::new(
         config,
+        old.network.clone(),
         old.store.clone(),
         old.registry.clone(),
         old.telemetry.clone(),

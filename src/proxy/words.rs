@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Shared, Turned};
+use super::Shared;
+use super::client::Turned;
+use crate::net::Stream;
 
 /// How long a word may take to be answered.
 const BOUND: Duration = Duration::from_secs(10);
@@ -16,7 +17,7 @@ const FORBIDDEN: [&[u8; 4]; 3] = [b"crst", b"srst", b"stmk"];
 
 /// Lets a home server answer a four-letter word.
 pub(super) async fn answer(
-    mut client: TcpStream,
+    mut client: Stream,
     word: [u8; 4],
     shared: &Shared,
 ) -> Result<(), Turned> {

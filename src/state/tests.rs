@@ -37,7 +37,10 @@ fn leg(ensemble: &str, number: u8) -> LegRecord {
 }
 
 fn synced(store: &Store) -> u64 {
-    lock(&store.shared.file).synced
+    match &store.shared.medium {
+        Medium::File(file) => lock(file).synced,
+        Medium::Memory => panic!("not on disk"),
+    }
 }
 
 fn files(directory: &Path) -> Vec<String> {
@@ -260,6 +263,19 @@ fn passwords_stay_out_of_debug_output() {
         )
     );
     assert!(!shown.contains("222"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_in_memory_is_kept_for_whoever_has_it_next() {
+    let store = Store::in_memory();
+    let (one, other) = (SessionId::from(1), SessionId::from(2));
+    for client in [one, other] {
+        store.remember(client, leg("eu", 7)).await.unwrap();
+        store.remember(client, leg("asia", 8)).await.unwrap();
+    }
+    store.forget(one, "eu").await.unwrap();
+    store.forget_all(other).await.unwrap();
+    assert_eq!(store.clone().load(), [(one, vec![leg("asia", 8)])]);
 }
 
 /// Not a test: figures for `cargo test --release -- --ignored --nocapture state::tests::figures`.

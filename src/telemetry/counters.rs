@@ -5,14 +5,14 @@
 //! happen on and downs on theirs: the sums wrap around and come out right.
 //!
 //! # Decisions
-//! * 2026-11: a thread's counters are never freed. There is a fixed number of threads that count, a
-//!   counter must not fall when its thread ends, and a plain reference is what makes counting cheap.
+//! * 2026-11: what a thread has counted stays when the thread ends, because a counter must not fall.
+//!   The threads that count are the runtime's workers, of which there is a fixed number.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::catalogue::{BOUNDS, ERROR_NAMES, EnsembleCounters, OTHER_ERROR, SidecarCounters};
 use crate::route::EnsembleId;
@@ -167,51 +167,50 @@ impl OfEnsemble {
     }
 }
 
-/// A thread's own counters, which must not go to another: it cannot be held over an `await`.
+/// A thread's own counters. They cannot go to another thread, nor be held over an `await`.
 #[derive(Debug)]
-pub(super) struct Own<T: 'static> {
-    counters: &'static T,
+pub(super) struct Own<T> {
+    counters: Arc<T>,
     stays: PhantomData<*const ()>,
+}
+
+impl<T> From<Arc<T>> for Own<T> {
+    fn from(counters: Arc<T>) -> Self {
+        Self {
+            counters,
+            stays: PhantomData,
+        }
+    }
 }
 
 impl<T> std::ops::Deref for Own<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.counters
+        &self.counters
     }
 }
 
 /// The counters of all threads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Threads {
-    /// Tells several of them apart: a process has one, its tests have many.
-    number: u64,
-    ensembles: Mutex<Vec<(EnsembleId, &'static OfEnsemble)>>,
-    sidecar: Mutex<Vec<&'static SidecarCounters>>,
+    /// Tells several of them apart, and whether they are still there.
+    life: Arc<()>,
+    ensembles: Mutex<Vec<(EnsembleId, Arc<OfEnsemble>)>>,
+    sidecar: Mutex<Vec<Arc<SidecarCounters>>>,
 }
 
 /// What this thread counts for one [`Threads`].
 struct Mine {
-    of: u64,
+    of: Weak<()>,
     /// By [`EnsembleId::index`].
-    ensembles: Vec<Option<&'static OfEnsemble>>,
-    sidecar: &'static SidecarCounters,
+    ensembles: Vec<Option<Arc<OfEnsemble>>>,
+    sidecar: Arc<SidecarCounters>,
 }
 
 thread_local! {
+    /// A process has one [`Threads`]; its tests have many, a few at a time.
     static MINE: RefCell<Vec<Mine>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Default for Threads {
-    fn default() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            ensembles: Mutex::default(),
-            sidecar: Mutex::default(),
-        }
-    }
 }
 
 impl Threads {
@@ -223,32 +222,31 @@ impl Threads {
                 mine.ensembles.resize(index + 1, None);
             }
             let place = mine.ensembles.get_mut(index)?;
-            Some(*place.get_or_insert_with(|| self.add_ensemble(id)))
+            let counters = place.get_or_insert_with(|| self.add_ensemble(id));
+            Some(Arc::clone(counters))
         });
-        Own {
-            // A thread that is ending has no memory of its own any more.
-            counters: found.flatten().unwrap_or_else(|| self.add_ensemble(id)),
-            stays: PhantomData,
-        }
+        // A thread that is ending has no memory of its own any more.
+        found
+            .flatten()
+            .unwrap_or_else(|| self.add_ensemble(id))
+            .into()
     }
 
     /// This thread's counters of the sidecar.
     pub(super) fn sidecar(&self) -> Own<SidecarCounters> {
-        Own {
-            counters: self
-                .mine(|mine| mine.sidecar)
-                .unwrap_or_else(|| self.add_sidecar()),
-            stays: PhantomData,
-        }
+        let found = self.mine(|mine| Arc::clone(&mine.sidecar));
+        found.unwrap_or_else(|| self.add_sidecar()).into()
     }
 
     fn mine<T>(&self, see: impl FnOnce(&mut Mine) -> T) -> Option<T> {
         let found = MINE.try_with(|all| {
             let mut all = all.borrow_mut();
-            let known = all.iter().position(|mine| mine.of == self.number);
+            let life = Arc::as_ptr(&self.life);
+            let known = all.iter().position(|mine| mine.of.as_ptr() == life);
             let place = known.unwrap_or_else(|| {
+                all.retain(|mine| mine.of.strong_count() > 0);
                 all.push(Mine {
-                    of: self.number,
+                    of: Arc::downgrade(&self.life),
                     ensembles: Vec::new(),
                     sidecar: self.add_sidecar(),
                 });
@@ -259,15 +257,15 @@ impl Threads {
         found.ok().flatten()
     }
 
-    fn add_ensemble(&self, id: EnsembleId) -> &'static OfEnsemble {
-        let counters: &'static OfEnsemble = Box::leak(Box::default());
-        lock(&self.ensembles).push((id, counters));
+    fn add_ensemble(&self, id: EnsembleId) -> Arc<OfEnsemble> {
+        let counters: Arc<OfEnsemble> = Arc::default();
+        lock(&self.ensembles).push((id, Arc::clone(&counters)));
         counters
     }
 
-    fn add_sidecar(&self) -> &'static SidecarCounters {
-        let counters: &'static SidecarCounters = Box::leak(Box::default());
-        lock(&self.sidecar).push(counters);
+    fn add_sidecar(&self) -> Arc<SidecarCounters> {
+        let counters: Arc<SidecarCounters> = Arc::default();
+        lock(&self.sidecar).push(Arc::clone(&counters));
         counters
     }
 
@@ -293,4 +291,18 @@ impl Threads {
 /// The lists only grow, so a panic elsewhere leaves them whole.
 fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_let_go() {
+        for _ in 0..100 {
+            Threads::default().ensemble(EnsembleId::new(3));
+        }
+        let kept = MINE.with_borrow(Vec::len);
+        assert!(kept <= 1, "{kept}");
+    }
 }

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::net::Network;
 use crate::telemetry::Telemetry;
 use crate::wire::words::NOT_SERVING;
 
@@ -38,6 +39,7 @@ fn dialer(ports: &[u16]) -> Dialer {
         format!("home: us\nensembles:\n  us: {{ servers: [{servers}] }}\nroutes: {{ /: us }}\n");
     Dialer::new(
         Arc::new(Config::parse("test", &text).unwrap()),
+        Network::Tcp,
         None,
         Telemetry::default(),
     )

@@ -1,0 +1,239 @@
+//! Streams of bytes, and where they come from: all that is known here of sockets.
+//!
+//! ```text
+//! clients → Listener ─Stream→ proxy, driver ─ dial ─Peer→ Network ─Stream→ servers
+//! ```
+//!
+//! Beside TCP there are streams in memory, so that the whole sidecar can be run in one thread, under
+//! a clock that is not real, against servers that are not. A further kind of stream is a variant of
+//! [`Stream`], a further way to get one a variant of [`Network`] or of [`Listener`]; nothing else
+//! asks what a stream is made of.
+//!
+//! # Decisions
+//!
+//! * [`Stream`] is an enum and no trait object: it is read and written per frame, and a branch that
+//!   always goes the same way costs nothing beside a system call. [`Connect`] is a trait: a stream
+//!   is opened once per leg.
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::config::Server;
+
+/// A stream of bytes to a client or to a server.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over the network.
+    Tcp(TcpStream),
+    /// To another task of this process.
+    Memory(DuplexStream),
+}
+
+impl Stream {
+    /// The address of the other side, where streams of this kind have one.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// Sends what is written at once, however little it is.
+    ///
+    /// # Errors
+    /// If the connection is gone already.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    #[inline]
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A server that can be reached, or has been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// As the configuration names it.
+    pub server: Server,
+    /// Which of the addresses its name stands for; any, where nothing is said.
+    pub address: Option<SocketAddr>,
+}
+
+impl From<Server> for Peer {
+    fn from(server: Server) -> Self {
+        Self {
+            server,
+            address: None,
+        }
+    }
+}
+
+/// A stream in the making.
+pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+/// A way to servers that is not TCP.
+pub trait Connect: fmt::Debug + Send + Sync {
+    /// Opens a stream to a server.
+    fn connect(&self, peer: &Peer) -> Connecting;
+}
+
+/// How servers are reached.
+#[derive(Clone, Debug, Default)]
+pub enum Network {
+    /// Over TCP; names are resolved by the system.
+    #[default]
+    Tcp,
+    /// As this says.
+    Other(Arc<dyn Connect>),
+}
+
+impl Network {
+    /// Opens a stream to a server.
+    ///
+    /// # Errors
+    /// If it cannot be reached.
+    pub async fn connect(&self, peer: &Peer) -> io::Result<Stream> {
+        let Peer { server, address } = peer;
+        let stream = match self {
+            Self::Tcp => Stream::Tcp(match address {
+                Some(address) => TcpStream::connect(address).await?,
+                None => TcpStream::connect((server.host.as_str(), server.port)).await?,
+            }),
+            Self::Other(network) => network.connect(peer).await?,
+        };
+        stream.set_nodelay()?;
+        Ok(stream)
+    }
+}
+
+/// Where clients come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// A socket that listens.
+    Tcp(TcpListener),
+    /// Other tasks of this process. When nobody can send any more, no more clients come.
+    Memory(mpsc::Receiver<DuplexStream>),
+}
+
+impl Listener {
+    /// The next client, with its address where it has one.
+    ///
+    /// # Errors
+    /// If none can be accepted just now.
+    pub async fn accept(&mut self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Stream::Tcp(stream), Some(peer)))
+            }
+            Self::Memory(clients) => match clients.recv().await {
+                Some(stream) => Ok((Stream::Memory(stream), None)),
+                None => pending().await,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Connect for Echo {
+        fn connect(&self, peer: &Peer) -> Connecting {
+            let (near, mut far) = duplex(64);
+            let name = peer.server.to_string();
+            Box::pin(async move {
+                far.write_all(name.as_bytes()).await?;
+                Ok(Stream::Memory(near))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_is_reached_by_whatever_way_there_is() {
+        let server = Server {
+            host: "zk1".to_owned(),
+            port: 2181,
+        };
+        let network = Network::Other(Arc::new(Echo));
+        let mut stream = network.connect(&server.into()).await.unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        assert_eq!((said.as_str(), stream.address()), ("zk1:2181", None));
+    }
+
+    #[tokio::test]
+    async fn the_address_reached_is_reached_again() {
+        let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut listener = Listener::Tcp(socket);
+        let peer = Peer {
+            server: Server {
+                host: "no.such.name.invalid".to_owned(),
+                port: 1,
+            },
+            address: Some(address),
+        };
+        let (reached, accepted) = tokio::join!(Network::Tcp.connect(&peer), listener.accept());
+        assert_eq!(reached.unwrap().address(), Some(address));
+        assert!(accepted.unwrap().1.is_some());
+    }
+}

@@ -1,0 +1,189 @@
+//! One client's connection: what it asks first, whom it is handed to, what is left when it ends.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::{Current, Shared, forget, words};
+use crate::dial::{Unreachable, read_rest};
+use crate::driver::{Driver, End, Links};
+use crate::net::{Peer, Stream};
+use crate::session::{Origin, Session, Tick};
+use crate::telemetry::{Outcome, Watcher};
+use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
+use crate::wire::frames::PREFIX;
+use crate::wire::words::is_word;
+use crate::wire::{SessionId, WireFault};
+
+/// Largest handshake: clients send 45 bytes.
+const HANDSHAKE_LIMIT: usize = 1024;
+
+/// What ended a connection before it became a session.
+#[derive(Debug, Error)]
+pub(super) enum Turned {
+    #[error("no handshake within {0:?}")]
+    Slow(Duration),
+    #[error("connection lost during the handshake: {0}")]
+    Lost(io::Error),
+    #[error("this is not ZooKeeper's protocol: {0}")]
+    Foreign(io::Error),
+    #[error("malformed handshake: {0}")]
+    Malformed(#[from] WireFault),
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+}
+
+impl Turned {
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Slow(_) => Outcome::Slow,
+            Self::Lost(_) => Outcome::Lost,
+            Self::Foreign(_) | Self::Malformed(_) => Outcome::Malformed,
+            Self::Unreachable(_) => Outcome::Unreachable,
+        }
+    }
+}
+
+impl From<io::Error> for Turned {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::InvalidData {
+            Self::Foreign(error)
+        } else {
+            Self::Lost(error)
+        }
+    }
+}
+
+/// Serves a client until its connection ends.
+pub(super) async fn serve(
+    mut client: Stream,
+    current: &Current,
+    connections: &TaskTracker,
+) -> Result<(), Turned> {
+    let shared = &*current.get();
+    client.set_nodelay()?;
+    let bound = shared.config.handshake_timeout;
+    let first = timeout(bound, first_bytes(&mut client))
+        .await
+        .map_err(|_| Turned::Slow(bound))??;
+    let Some(first) = first else {
+        shared.telemetry.connection(Outcome::Silent);
+        return Ok(());
+    };
+    if is_word(first) {
+        words::answer(client, first, shared).await?;
+        shared.telemetry.connection(Outcome::Word);
+        return Ok(());
+    }
+    let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
+    let handshake = timeout(bound, rest)
+        .await
+        .map_err(|_| Turned::Slow(bound))??;
+    let request = ConnectRequest::parse(handshake.get(PREFIX..).unwrap_or_default())?;
+    let home = shared.config.home();
+    let attached = shared.dialer.attach(home, &handshake).await?;
+    client.write_all(&attached.frame).await?;
+    match attached.response {
+        ConnectResponse::Granted(me) => {
+            let origin = if request.session == SessionId::NONE {
+                Origin::New
+            } else {
+                Origin::Attached
+            };
+            shared.telemetry.connection(Outcome::Session(origin));
+            let home = (attached.stream, attached.peer);
+            drive(client, home, (me, origin), current, connections).await;
+        }
+        ConnectResponse::Refused => {
+            tracing::info!(session = %request.session, "home refused the session");
+            client.shutdown().await?;
+            shared.telemetry.connection(Outcome::Refused);
+            end_legs(&request, shared).await;
+        }
+    }
+    Ok(())
+}
+
+/// What tells a four-letter word from a handshake; nothing from those who only look whether the
+/// port is open.
+async fn first_bytes(client: &mut Stream) -> io::Result<Option<[u8; PREFIX]>> {
+    let mut first = [0; PREFIX];
+    let read = client.read(&mut first).await?;
+    if read == 0 {
+        return Ok(None);
+    }
+    client
+        .read_exact(first.get_mut(read..).unwrap_or_default())
+        .await?;
+    Ok(Some(first))
+}
+
+/// Serves a session that home has granted until its connection ends.
+async fn drive(
+    client: Stream,
+    (home, peer): (Stream, Peer),
+    (me, origin): (Credentials, Origin),
+    current: &Current,
+    connections: &TaskTracker,
+) {
+    let id = me.session;
+    tracing::debug!(session = %id, timeout = me.timeout, ?origin, "session attached");
+    let (place, legs) = current.get().registry.enter(id, me.password).await;
+    // From here on commands arrive. What was said before, during the handshake, is seen here.
+    let shared = &*current.get();
+    let mut session = Session::new(Arc::clone(&shared.settings), me, origin, Tick::default());
+    session.resume(legs, Tick::default());
+    if connections.is_closed() {
+        session.stop();
+    }
+    let links = Links {
+        client,
+        home: (shared.config.home(), home, peer),
+        request_limit: shared.config.limits.frame_limit,
+        dialer: shared.dialer.clone(),
+        epoch: Instant::now(),
+        mailbox: Arc::clone(&place.mailbox),
+    };
+    let telemetry = &shared.telemetry;
+    let watcher = Watcher::new(Arc::clone(&shared.config), id, telemetry.clone());
+    let _notice = telemetry.notice_panic();
+    let (end, session) = Driver::new(session, links, watcher).run().await;
+    telemetry.ended(end.ending());
+    match end {
+        End::ClientGone => tracing::debug!(session = %id, "client gone"),
+        End::Closed => tracing::debug!(session = %id, "connection closed"),
+        End::TakenOver => tracing::debug!(session = %id, "taken over by a newer connection"),
+        End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
+    }
+    let legs = session.park();
+    // Also where nothing is left to go on with: a leg that was dialled may have been written down.
+    if legs.as_ref().is_none_or(Vec::is_empty) && place.is_current() {
+        forget(shared, id).await;
+    }
+    place.leave(legs);
+}
+
+/// Home says that a session is no more: what is left of it elsewhere ends now, and its ephemerals
+/// with it.
+async fn end_legs(request: &ConnectRequest, shared: &Shared) {
+    let Some(legs) = shared.registry.refused(request.session, &request.password) else {
+        return;
+    };
+    let mut ends = JoinSet::new();
+    for leg in legs {
+        let dialer = shared.dialer.clone();
+        ends.spawn(async move { dialer.end(leg.ensemble(), leg.credentials()).await });
+    }
+    while let Some(ended) = ends.join_next().await {
+        if let Ok(Err(unreachable)) = ended {
+            tracing::warn!(session = %request.session, %unreachable, "a remote session is left to expire");
+        }
+    }
+    forget(shared, request.session).await;
+}
