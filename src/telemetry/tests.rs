@@ -64,9 +64,9 @@ fn what_all_threads_count_is_added_up() {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut tally = telemetry.tally(EU);
-                tally.asked(&request::ping());
+                tally.asked(&request::ping()[4..]);
                 tally.replied(replied(OpCode::Ping, code::OK, 240));
-                telemetry.tally(US).asked(&request::ping());
+                telemetry.tally(US).asked(&request::ping()[4..]);
             });
         }
     });
@@ -100,6 +100,7 @@ fn times_are_counted_in_the_bucket_they_fit_in() {
     for microseconds in [0, 100, 101, 10_000_000, 10_000_001] {
         tally.replied(replied(OpCode::GetData, code::OK, microseconds));
     }
+    drop(tally);
     let name = "zoonet_request_duration_seconds";
     for (bound, expected) in [
         ("0.0001", 2.0),
@@ -116,6 +117,43 @@ fn times_are_counted_in_the_bucket_they_fit_in() {
 }
 
 #[test]
+fn runs_of_frames_are_told_apart_by_operation_time_and_ensemble() {
+    let (telemetry, _) = telemetry();
+    let mut tallies = Tallies::default();
+    for (ensemble, op, microseconds) in [
+        (EU, OpCode::GetData, 50),
+        (EU, OpCode::GetData, 50),
+        (EU, OpCode::GetData, 200),
+        (EU, OpCode::SetData, 200),
+        (US, OpCode::SetData, 200),
+        (EU, OpCode::GetData, 50),
+    ] {
+        let tally = tallies.of(&telemetry, ensemble);
+        tally.asked(&request::of_path(Xid(1), op, b"/x", &[])[4..]);
+        tally.replied(replied(op, code::OK, microseconds));
+    }
+    drop(tallies);
+    for (ensemble, op, requests, quick) in [
+        ("eu", "getData", 4.0, 3.0),
+        ("eu", "setData", 1.0, 0.0),
+        ("us", "setData", 1.0, 0.0),
+    ] {
+        let labels = format!("ensemble=\"{ensemble}\",op=\"{op}\"");
+        let get = |name, more| value(&telemetry, &format!("zoonet_{name}{{{labels}{more}}}"));
+        assert_eq!(get("requests_total", ""), requests, "{labels}");
+        assert_eq!(get("request_bytes_total", ""), requests * 18.0, "{labels}");
+        assert_eq!(get("responses_total", ""), requests, "{labels}");
+        assert_eq!(
+            get("response_bytes_total", ""),
+            requests * 100.0,
+            "{labels}"
+        );
+        let quickest = get("request_duration_seconds_bucket", ",le=\"0.0001\"");
+        assert_eq!(quickest, quick, "{labels}");
+    }
+}
+
+#[test]
 fn errors_have_names_and_strange_ones_share_one() {
     let (telemetry, _) = telemetry();
     let mut tally = telemetry.tally(EU);
@@ -123,6 +161,7 @@ fn errors_have_names_and_strange_ones_share_one() {
         tally.replied(replied(OpCode::Exists, err, 1));
     }
     tally.replied(replied(OpCode::Unknown(4_711), -6, 1));
+    drop(tally);
     let get = |error| {
         let series = format!("zoonet_response_errors_total{{ensemble=\"eu\",error=\"{error}\"}}");
         value(&telemetry, &series)
@@ -142,7 +181,7 @@ fn errors_have_names_and_strange_ones_share_one() {
 #[test]
 fn what_no_frame_was_ever_counted_for_is_not_there() {
     let (telemetry, _) = telemetry();
-    telemetry.tally(EU).asked(&request::ping());
+    telemetry.tally(EU).asked(&request::ping()[4..]);
     let text = telemetry.render();
     assert!(!text.contains("getData"), "{text}");
     assert!(!text.contains("zoonet_responses_total"), "{text}");
@@ -167,10 +206,11 @@ fn gauges_come_back_to_nothing_whichever_thread_ends_what_they_count() {
 /// Every way in which something can be counted, once.
 fn count_everything(telemetry: &Telemetry) {
     let mut tally = telemetry.tally(EU);
-    tally.asked(&request::ping());
+    tally.asked(&request::ping()[4..]);
     tally.replied(replied(OpCode::Ping, -4, 1));
     tally.led(1);
     tally.fired(1);
+    drop(tally);
     let watcher = watcher(telemetry);
     let fault = || WireFault::FrameLength {
         length: -1,
