@@ -5,6 +5,7 @@
 //! behind the zxid its client has seen, and says so by closing (protocol.md 1.4). A server that
 //! refuses the session has spoken for its ensemble.
 
+mod ask;
 mod circuit;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
 use crate::wire::words::Role;
 use crate::wire::{SessionId, WireFault, Xid, Zxid};
+pub(crate) use ask::Unanswered;
 use circuit::Circuit;
 
 /// Largest handshake answer: stock servers send 37 bytes.

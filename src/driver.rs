@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::dial::Dialer;
 use crate::net::{Peer, Stream};
-use crate::registry::{Command, Mailbox};
+use crate::registry::{Command, Mailbox, Report};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
 use crate::telemetry::{CountedLeg, Ending, Holdings, Tallies, Watcher};
@@ -157,7 +157,7 @@ impl Driver {
             }
             let mut moved = match self.take_commands(cx) {
                 Some(Command::TakeOver) => return Poll::Ready(End::TakenOver),
-                Some(Command::Stop | Command::Reload(..)) => true,
+                Some(Command::Stop | Command::Reload(..) | Command::Describe(_)) => true,
                 None => false,
             };
             moved |= self.take_arrivals(cx);
@@ -185,11 +185,26 @@ impl Driver {
                     self.dialer = dialer.clone();
                     self.session.reload(Arc::clone(settings));
                 }
+                // Who has asked may have gone meanwhile.
+                Command::Describe(asker) => drop(asker.try_send(self.report())),
             }
             self.act_all();
             last = Some(command);
         }
         last
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            description: self.session.describe(),
+            peer: self.client.address(),
+            since: self.epoch,
+            servers: self
+                .legs
+                .servers()
+                .map(|(ensemble, server)| (ensemble, server.clone()))
+                .collect(),
+        }
     }
 
     /// Writes what waits. Whether that ends the connection.

@@ -1,6 +1,7 @@
 //! The connections to ensembles.
 
 use super::pipe::Pipe;
+use crate::config::Server;
 use crate::net::Peer;
 use crate::route::EnsembleId;
 use crate::telemetry::{CountedLeg, Telemetry};
@@ -70,6 +71,11 @@ impl Legs {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (EnsembleId, &mut Pipe)> {
         self.0.iter_mut().map(|leg| (leg.ensemble, &mut leg.pipe))
+    }
+
+    /// The servers that are connected to.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (EnsembleId, &Server)> {
+        self.0.iter().map(|leg| (leg.ensemble, &leg.peer.server))
     }
 
     pub(super) fn pipes(&self) -> impl Iterator<Item = &Pipe> {
