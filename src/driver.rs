@@ -323,8 +323,8 @@ impl Driver {
             };
             if let Some(output) = self.session.poll() {
                 self.pass_run(&mut run, bytes, cx);
-                self.act(output);
-                self.act_all();
+                self.act(output, &mut tallies);
+                self.act_on(&mut tallies);
             }
             let end = at + size;
             self.received += u64::from(from == Side::Client);
@@ -423,12 +423,16 @@ impl Driver {
     }
 
     fn act_all(&mut self) {
+        self.act_on(&mut Tallies::default());
+    }
+
+    fn act_on(&mut self, tallies: &mut Tallies) {
         while let Some(output) = self.session.poll() {
-            self.act(output);
+            self.act(output, tallies);
         }
     }
 
-    fn act(&mut self, output: Output) {
+    fn act(&mut self, output: Output, tallies: &mut Tallies) {
         match output {
             Output::ToClient(frame) => {
                 self.sent += 1;
@@ -436,7 +440,7 @@ impl Driver {
             }
             Output::ToLeg(ensemble, frame) => {
                 if let Some(leg) = self.legs.get_mut(ensemble) {
-                    let mut tally = self.watcher.telemetry().tally(ensemble);
+                    let tally = tallies.of(self.watcher.telemetry(), ensemble);
                     tally.asked(frame.get(PREFIX..).unwrap_or_default());
                     leg.queue(frame);
                 }
