@@ -16,11 +16,13 @@
 
 mod check;
 mod complaint;
+mod effective;
 mod raw;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ pub use complaint::{Complaint, ConfigError, Mistake};
 
 use crate::route::{EnsembleId, Fingerprint, RouteMap};
 use crate::session::Policy;
+use crate::wire::words::Word;
 
 /// Everything an operator decides about one sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics, health and status are served, if at all.
     pub admin: Option<SocketAddr>,
+    /// Names by which browsers and scrapers may ask for that, in lower case; addresses and
+    /// `localhost` are always fine.
+    pub admin_names: Vec<String>,
     /// Where the leg table is kept.
     pub state: Option<PathBuf>,
     /// Sorted by name; an [`EnsembleId`] is a position in this list.
@@ -58,6 +64,8 @@ pub struct Config {
     pub grace_period: Duration,
     /// Whether `/zookeeper/config` shows the real servers.
     pub expose_config: bool,
+    /// The four-letter words that are answered.
+    pub words: BTreeSet<Word>,
     /// What is logged, in the words of tracing's filter.
     pub log: String,
     /// How it is logged.

@@ -105,6 +105,11 @@ pub enum Complaint {
         List(allowed)
     )]
     Word { found: String, allowed: Vec<String> },
+    #[error(
+        "`{found}` is no four-letter word that may be allowed; expected `*` for all, or some of \
+         conf, cons, dirs, dump, envi, gtmk, hash, isro, mntr, ruok, srvr, stat, wchc, wchp, wchs"
+    )]
+    FourLetters { found: String },
     #[error("`{found}` has no unit; write `{found}s` for seconds or `{found}ms` for milliseconds")]
     NoUnit { found: String },
     #[error("`{found}` is not a duration; expected a whole number with a unit: 500ms, 30s, 2m")]
@@ -148,6 +153,8 @@ pub enum Complaint {
     Port { found: String, port: String },
     #[error("`{host}` in `{found}` is neither a host name nor an IP address; IPv6 is [::1]:2181")]
     Host { found: String, host: String },
+    #[error("`{found}` is not a host name; expected one without a port: zoonet.us.example")]
+    HostName { found: String },
     #[error("`{found}` is listed already, in line {line}")]
     DuplicateServer { found: String, line: u64 },
     #[error("`{found}` belongs to ensemble `{owner}` already, in line {line}")]

@@ -23,6 +23,8 @@ pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
     pub(super) admin: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) admin_names: Option<Spanned<Vec<Text>>>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) home: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) state: Option<Text>,
@@ -32,6 +34,8 @@ pub(super) struct RawConfig {
     pub(super) routes: Option<Spanned<Pairs<RawTarget>>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) expose_config: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) words: Option<Spanned<Vec<Text>>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) frame_limit: Option<Text>,
     #[serde(default, deserialize_with = "given")]

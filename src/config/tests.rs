@@ -147,6 +147,20 @@ fn values_mean_what_they_say() {
 }
 
 #[test]
+fn words_are_listed_or_all() {
+    let words = |line: &str| {
+        let config = parse(line).unwrap();
+        let words: Vec<String> = config.words.iter().map(ToString::to_string).collect();
+        words.join(" ")
+    };
+    assert_eq!(words(""), "envi isro mntr ruok srvr");
+    assert_eq!(words("words: []"), "");
+    assert_eq!(words("words: [wchs, ruok, wchs]"), "ruok wchs");
+    let all = "conf cons dirs dump envi gtmk hash isro mntr ruok srvr stat wchc wchp wchs";
+    assert_eq!(words("words: [ruok, '*']"), all);
+}
+
+#[test]
 fn remote_listeners_have_to_be_meant() {
     assert!(parse("listen: 0.0.0.0:2181").is_err());
     assert!(parse("listen: '[::ffff:10.0.0.1]:2181'").is_err());
@@ -215,4 +229,45 @@ fn unreadable_files_are_named() {
         error.contains("none.yaml: cannot be read: No such file"),
         "{error}"
     );
+}
+
+#[test]
+fn what_is_in_effect_is_a_file_that_says_the_same() {
+    let mut files = yaml_files(&folder(""));
+    files.extend(["us/zoonet.yaml", "eu/zoonet.yaml"].map(folder));
+    let mut configs: Vec<Config> = files
+        .iter()
+        .map(|file| Config::load(file).unwrap())
+        .collect();
+    configs.push(
+        parse(
+            "listen: 0.0.0.0:0\nallow_remote: true\nadmin: 127.0.0.1:0\nadmin_names: [Zoonet.us]\n\
+             state: /var/x\nframe_limit: 4MiB\nlook_ahead: 65536\noutstanding: 7\n\
+             connect_timeout: 1500ms\nhandshake_timeout: 2m\nrequest_timeout: 3s\n\
+             idle_leg_timeout: 7m\ngrace_period: 1ms\nexpose_config: true\n\
+             log: warn,zoonet=debug\nlog_format: json",
+        )
+        .unwrap(),
+    );
+    for config in configs {
+        let said = serde_json::to_string_pretty(&config.effective()).unwrap();
+        let again = Config::parse("effective", &said).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(again, config, "{said}");
+    }
+}
+
+#[test]
+fn every_key_is_in_effect() {
+    let all = parse("admin: 127.0.0.1:1\nstate: /var/x\nrequest_timeout: 3s").unwrap();
+    let said = serde_json::to_value(all.effective()).unwrap();
+    let error = Config::parse("test", "unknown: key").unwrap_err();
+    let ConfigError::Rejected { mistakes, .. } = error else {
+        panic!("{error}");
+    };
+    let Complaint::UnknownKey { allowed, .. } = &mistakes[0].complaint else {
+        panic!("{mistakes:?}");
+    };
+    for key in allowed {
+        assert!(said.get(key).is_some(), "/config does not show `{key}`");
+    }
 }

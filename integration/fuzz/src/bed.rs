@@ -67,7 +67,7 @@ fn credentials(session: i64) -> Credentials {
 
 impl Bed {
     pub(crate) fn new(settings: Arc<Settings>, origin: Origin, servers: Servers) -> Self {
-        let now = Tick(1_000);
+        let now = Tick::at(1_000);
         let shared = Arc::clone(&settings);
         let (session, used) = measured(|| Session::new(shared, credentials(CLIENT), origin, now));
         Self {
@@ -285,8 +285,8 @@ impl Bed {
 
     /// Lets time pass up to the next deadline, if there is one.
     pub(crate) fn pass_to_deadline(&mut self) {
-        if let Some(Tick(due)) = self.session.deadline() {
-            self.pass(due.saturating_sub(self.now.0));
+        if let Some(due) = self.session.deadline() {
+            self.pass(due.since(self.now).div_ceil(1_000));
         }
     }
 
