@@ -1,20 +1,36 @@
 //! The command line: arguments, logging, exit code.
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
 use zoonet::config::{Config, LogFormat};
 use zoonet::route::BarrierKind;
-use zoonet::{check, proxy};
+use zoonet::health::{self, Question};
+use zoonet::{check, manual, proxy};
+
+#[cfg(panic = "abort")]
+compile_error!("a panic is to end one client's connection: build with `panic = \"unwind\"`");
+
+/// The version; with the commit where the build was told of it by `ZOONET_COMMIT`.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    match option_env!("ZOONET_COMMIT") {
+        Some(commit) if !commit.is_empty() => format!("{version} ({commit})"),
+        _ => version.to_owned(),
+    }
+});
 
 /// Makes several stock ZooKeeper ensembles behave as one, for unmodified clients.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version = VERSION.as_str(), arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +39,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the sidecar until SIGTERM or Ctrl-C.
+    ///
+    /// SIGHUP, or a change of the file, has the configuration read again; a file with a mistake
+    /// changes nothing.
     Run {
         /// The configuration, in YAML; config/reference.yaml explains every key.
         #[arg(long, value_name = "FILE")]
@@ -40,6 +59,29 @@ enum Command {
         /// Paths as clients see them.
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<OsString>,
+    },
+    /// Ask a running sidecar whether it can serve clients; for health checks.
+    ///
+    /// The exit code is 0 if it can and 1 if not, or if nobody answers within two seconds. The
+    /// configuration is not read: a running sidecar goes on whatever a changed file says.
+    Health {
+        /// The sidecar's `admin`: IP:PORT.
+        #[arg(default_value = "127.0.0.1:9181")]
+        admin: SocketAddr,
+        /// Ask only whether the process answers: not reaching its ensemble is no reason to restart
+        /// it.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell's.
+        shell: Shell,
+    },
+    /// Write the man pages into a directory.
+    Man {
+        /// Such as /usr/local/share/man/man1; made if it is not there.
+        directory: PathBuf,
     },
 }
 
@@ -70,6 +112,19 @@ fn execute(command: Command) -> anyhow::Result<()> {
             let paths = paths.iter().map(|path| path.as_encoded_bytes());
             check::routes(&Config::load(&file)?, paths, out)?;
         }
+        Command::Health { admin, live } => {
+            let question = if live { Question::Alive } else { Question::Ready };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("cannot start the runtime")?;
+            writeln!(out, "{}", runtime.block_on(health::ask(admin, question))?)?;
+        }
+        Command::Completions { shell } => {
+            manual::completions(Arguments::command(), shell, out)?;
+        }
+        Command::Man { directory } => manual::pages(Arguments::command(), &directory)
+            .with_context(|| format!("cannot write man pages to {}", directory.display()))?,
     }
     Ok(())
 }
@@ -77,7 +132,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     start_logging(&config)?;
     tracing::info!(
-        version = %env!("CARGO_PKG_VERSION"),
+        version = %*VERSION,
         config = %file.display(),
         home = %config.ensemble(config.home()).name,
         fingerprint = %config.fingerprint(),
