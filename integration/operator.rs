@@ -1,6 +1,9 @@
-//! What operators and strangers meet: the command line, broken frames, four-letter words.
+//! What operators and strangers meet: the command line, broken frames, four-letter words, what is
+//! packaged.
 
 mod command_line;
 mod hostile;
+mod manual;
+mod packaging;
 mod unasked;
 mod words;

@@ -12,8 +12,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
 use zoonet::config::{Config, LogFormat};
-use zoonet::route::BarrierKind;
 use zoonet::health::{self, Question};
+use zoonet::route::BarrierKind;
 use zoonet::{check, manual, proxy};
 
 #[cfg(panic = "abort")]
@@ -113,7 +113,11 @@ fn execute(command: Command) -> anyhow::Result<()> {
             check::routes(&Config::load(&file)?, paths, out)?;
         }
         Command::Health { admin, live } => {
-            let question = if live { Question::Alive } else { Question::Ready };
+            let question = if live {
+                Question::Alive
+            } else {
+                Question::Ready
+            };
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
