@@ -2,6 +2,7 @@
 //! packaged.
 
 mod command_line;
+mod guide;
 mod hostile;
 mod manual;
 mod packaging;
