@@ -91,7 +91,8 @@ fn judge(answer: &str) -> Option<Result<String, HealthError>> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let line = head.lines().next()?;
     let status = line.strip_prefix("HTTP/1.")?.split_once(' ')?.1.trim();
-    let said = body.trim().to_owned();
+    // On one line: that is what supervisors keep of it.
+    let said = body.split_whitespace().collect::<Vec<_>>().join(" ");
     if status.starts_with("200") {
         return Some(Ok(said));
     }
@@ -151,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_no_comes_with_its_reason() {
-        let answer = "HTTP/1.0 503 Service Unavailable\r\n\r\nhome cannot be reached";
+        let answer = "HTTP/1.0 503 Service Unavailable\r\n\r\nhome cannot\n  be reached\n";
         let (address, _) = answering(answer).await;
         let error = ask(address, Question::Ready).await.unwrap_err();
         assert_eq!(
