@@ -1,10 +1,13 @@
-//! What operators and strangers meet: the command line, broken frames, four-letter words, what is
-//! packaged.
+//! What operators and strangers meet: the command line, the admin endpoints, broken frames,
+//! four-letter words, what is packaged.
 
+mod admin;
 mod command_line;
 mod guide;
 mod hostile;
 mod manual;
+mod metrics;
 mod packaging;
+mod page;
 mod unasked;
 mod words;

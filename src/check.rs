@@ -14,6 +14,9 @@ pub fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         Some(admin) => writeln!(out, "admin        {admin}")?,
         None => writeln!(out, "admin        off")?,
     }
+    if !config.admin_names.is_empty() {
+        writeln!(out, "  names      {}", config.admin_names.join(", "))?;
+    }
     writeln!(out, "home         {}", config.ensemble(config.home()).name)?;
     for ensemble in &config.ensembles {
         describe(ensemble, out)?;
@@ -72,7 +75,7 @@ fn list(servers: &[Server]) -> String {
 mod tests {
     use super::*;
 
-    const TWO: &str = "home: us\nensembles:\n  us: { servers: [a:1, b:2], barrier: quorum }\n  \
+    const TWO: &str = "admin_names: [Zoonet.us]\nhome: us\nensembles:\n  us: { servers: [a:1, b:2], barrier: quorum }\n  \
                        eu: { servers: ['[::1]:3'], prefer: [c:4] }\nroutes:\n  /: us\n  \
                        /legacy: { ensemble: eu, root: /old }\n";
 
@@ -83,7 +86,7 @@ mod tests {
         summary(&config, &mut out).unwrap();
         let fingerprint = config.fingerprint();
         let expected = format!(
-            "listen       127.0.0.1:2181\nadmin        off\nhome         us\n\
+            "listen       127.0.0.1:2181\nadmin        off\n  names      zoonet.us\nhome         us\n\
              ensemble     eu\n  servers    [::1]:3\n  prefer     c:4\n  barrier    sync\n\
              ensemble     us\n  servers    a:1, b:2\n  barrier    quorum\n\
              route        /        us\nroute        /legacy  eu  as /old\n\

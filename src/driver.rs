@@ -22,10 +22,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::dial::Dialer;
 use crate::net::{Peer, Stream};
-use crate::registry::{Command, Mailbox};
+use crate::registry::{Command, Mailbox, Report};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
-use crate::telemetry::Watcher;
+use crate::telemetry::{CountedLeg, Ending, Holdings, Tallies, Watcher};
 use crate::wire::frames::{PREFIX, frame_size};
 use background::Arrival;
 use legs::Legs;
@@ -51,6 +51,17 @@ pub(crate) enum End {
     TakenOver,
     /// The client sent what cannot be answered.
     Fault(ClientFault),
+}
+
+impl End {
+    pub(crate) const fn ending(&self) -> Ending {
+        match self {
+            Self::ClientGone => Ending::ClientGone,
+            Self::Closed => Ending::Closed,
+            Self::TakenOver => Ending::TakenOver,
+            Self::Fault(_) => Ending::Protocol,
+        }
+    }
 }
 
 /// Where a frame came from or goes to.
@@ -80,7 +91,7 @@ pub(crate) struct Driver {
     legs: Legs,
     dialer: Dialer,
     background: JoinSet<Arrival>,
-    dialing: BTreeMap<EnsembleId, AbortHandle>,
+    dialing: BTreeMap<EnsembleId, (AbortHandle, CountedLeg)>,
     timer: Option<Pin<Box<Sleep>>>,
     epoch: Instant,
     now: Tick,
@@ -88,6 +99,7 @@ pub(crate) struct Driver {
     /// Set once the session has ended: what is left is written until then.
     closing: Option<Instant>,
     watcher: Watcher,
+    holdings: Holdings,
 }
 
 impl Driver {
@@ -105,7 +117,7 @@ impl Driver {
             session,
             request_limit,
             client: Pipe::new(client),
-            legs: Legs::new(home, Pipe::new(stream), peer),
+            legs: Legs::new(home, Pipe::new(stream), peer, watcher.telemetry()),
             dialer,
             background: JoinSet::new(),
             dialing: BTreeMap::new(),
@@ -114,6 +126,7 @@ impl Driver {
             now: Tick::default(),
             mailbox,
             closing: None,
+            holdings: watcher.telemetry().holdings(),
             watcher,
         }
     }
@@ -126,7 +139,9 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let end = ready!(self.pump(cx));
+        let pumped = self.pump(cx);
+        self.holdings.update(&self.session);
+        let end = ready!(pumped);
         self.session.part(self.now);
         self.act_all();
         // What was queued since the last flush; whom it does not reach is gone.
@@ -135,15 +150,14 @@ impl Driver {
     }
 
     fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let elapsed = self.epoch.elapsed().as_millis();
-        self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.now = self.tick();
         loop {
             if let Some(end) = self.write_all(cx) {
                 return Poll::Ready(end);
             }
             let mut moved = match self.take_commands(cx) {
                 Some(Command::TakeOver) => return Poll::Ready(End::TakenOver),
-                Some(Command::Stop | Command::Reload(..)) => true,
+                Some(Command::Stop | Command::Reload(..) | Command::Describe(_)) => true,
                 None => false,
             };
             moved |= self.take_arrivals(cx);
@@ -171,11 +185,26 @@ impl Driver {
                     self.dialer = dialer.clone();
                     self.session.reload(Arc::clone(settings));
                 }
+                // Who has asked may have gone meanwhile.
+                Command::Describe(asker) => drop(asker.try_send(self.report())),
             }
             self.act_all();
             last = Some(command);
         }
         last
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            description: self.session.describe(),
+            peer: self.client.address(),
+            since: self.epoch,
+            servers: self
+                .legs
+                .servers()
+                .map(|(ensemble, server)| (ensemble, server.clone()))
+                .collect(),
+        }
     }
 
     /// Writes what waits. Whether that ends the connection.
@@ -266,6 +295,7 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> Result<usize, ClientFault> {
         let mut run: Option<(Side, Range<usize>)> = None;
+        let mut tallies = Tallies::default();
         let mut at = 0;
         let outcome = loop {
             let rest = bytes.get_mut(at..).unwrap_or_default();
@@ -280,12 +310,9 @@ impl Driver {
                 Err(fault) => break self.bad_length(fault, from, at),
             };
             let payload = rest.get_mut(PREFIX..size).unwrap_or_default();
-            let verdict = match from {
-                Side::Client => match self.session.client_frame(payload, self.now) {
-                    Ok(verdict) => verdict,
-                    Err(fault) => break Err(fault),
-                },
-                Side::Leg(ensemble) => self.session.leg_frame(ensemble, payload, self.now),
+            let verdict = match self.hand_in(payload, from, &mut tallies) {
+                Ok(verdict) => verdict,
+                Err(fault) => break Err(fault),
             };
             if let Some(output) = self.session.poll() {
                 self.pass_run(&mut run, bytes, cx);
@@ -311,6 +338,30 @@ impl Driver {
         self.pass_run(&mut run, bytes, cx);
         self.act_all();
         outcome
+    }
+
+    /// Hands one frame to the session, and counts it.
+    #[inline]
+    fn hand_in(
+        &mut self,
+        payload: &mut [u8],
+        from: Side,
+        tallies: &mut Tallies,
+    ) -> Result<Verdict, ClientFault> {
+        let telemetry = self.watcher.telemetry();
+        match from {
+            Side::Client => {
+                let verdict = self.session.client_frame(payload, self.now)?;
+                if let Verdict::ToLeg(ensemble) = verdict {
+                    tallies.of(telemetry, ensemble).asked(payload);
+                }
+                Ok(verdict)
+            }
+            Side::Leg(ensemble) => {
+                let (session, tally) = (&mut self.session, tallies.of(telemetry, ensemble));
+                Ok(session.leg_frame_metered(ensemble, payload, self.now, tally))
+            }
+        }
     }
 
     fn bad_length(
@@ -373,6 +424,8 @@ impl Driver {
             Output::ToClient(frame) => self.client.queue(frame),
             Output::ToLeg(ensemble, frame) => {
                 if let Some(leg) = self.legs.get_mut(ensemble) {
+                    let mut tally = self.watcher.telemetry().tally(ensemble);
+                    tally.asked(frame.get(PREFIX..).unwrap_or_default());
                     leg.queue(frame);
                 }
             }
@@ -380,7 +433,7 @@ impl Driver {
             Output::LearnRole(ensemble) => self.learn_role(ensemble),
             Output::HangUp(ensemble) => {
                 self.legs.remove(ensemble);
-                if let Some(dial) = self.dialing.remove(&ensemble) {
+                if let Some((dial, _)) = self.dialing.remove(&ensemble) {
                     dial.abort();
                 }
             }
@@ -397,6 +450,12 @@ impl Driver {
         }
     }
 
+    /// The time.
+    fn tick(&self) -> Tick {
+        let elapsed = self.epoch.elapsed().as_micros();
+        Tick(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
     /// Keeps one timer at or before the session's deadline: it is set back only when the deadline
     /// has come closer, because most deadlines are put off before they are reached.
     fn take_timer(&mut self, cx: &mut Context<'_>) -> bool {
@@ -405,7 +464,7 @@ impl Driver {
             None => self
                 .session
                 .deadline()
-                .map(|Tick(at)| self.epoch + Duration::from_millis(at)),
+                .map(|Tick(at)| self.epoch + Duration::from_micros(at)),
         };
         let Some(due) = due else {
             self.timer = None;
@@ -419,8 +478,7 @@ impl Driver {
             return false;
         }
         self.timer = None;
-        let elapsed = self.epoch.elapsed().as_millis();
-        self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.now = self.tick();
         if self.closing.is_none() {
             if self.client.unwritten() >= HIGH_WATER {
                 self.session.legs_unread(self.now);

@@ -20,6 +20,8 @@ pub mod route;
 pub mod session;
 
 #[cfg(feature = "proxy")]
+mod admin;
+#[cfg(feature = "proxy")]
 pub mod check;
 #[cfg(feature = "proxy")]
 pub mod config;
@@ -40,4 +42,4 @@ mod registry;
 #[cfg(feature = "proxy")]
 pub mod state;
 #[cfg(feature = "proxy")]
-mod telemetry;
+pub mod telemetry;

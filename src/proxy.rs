@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::field::display;
 
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::net::{Listener, Network};
@@ -26,6 +27,7 @@ use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
 use crate::session::{ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
+use crate::telemetry::{Record, Seen, Telemetry};
 use crate::wire::SessionId;
 
 /// How long to wait when the process is out of file descriptors before accepting again.
@@ -37,6 +39,14 @@ pub enum RunError {
     /// The address clients connect to cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The address for operators cannot be listened on.
+    #[error("cannot listen on {address} for `admin`: {cause}")]
+    Admin {
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -54,35 +64,54 @@ pub enum RunError {
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// What every connection needs.
-struct Shared {
-    config: Arc<Config>,
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
     settings: Arc<Settings>,
     network: Network,
-    dialer: Dialer,
-    registry: Registry,
+    pub(crate) dialer: Dialer,
+    pub(crate) registry: Registry,
     store: Option<Store>,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Shared {
-    fn new(config: Config, network: Network, store: Option<Store>, registry: Registry) -> Self {
+    fn new(
+        config: Config,
+        network: Network,
+        store: Option<Store>,
+        registry: Registry,
+        telemetry: Telemetry,
+    ) -> Self {
         let config = Arc::new(config);
+        let dialer = Dialer::new(
+            Arc::clone(&config),
+            network.clone(),
+            store.clone(),
+            telemetry.clone(),
+        );
+        telemetry.look_at(Seen {
+            config: Arc::clone(&config),
+            circuits: dialer.circuits(),
+            registry: registry.clone(),
+        });
         Self {
             settings: Arc::new(settings(&config)),
-            dialer: Dialer::new(Arc::clone(&config), network.clone(), store.clone()),
+            dialer,
             config,
             network,
             registry,
             store,
+            telemetry,
         }
     }
 }
 
 /// The configuration in use.
 #[derive(Clone)]
-struct Current(Arc<RwLock<Arc<Shared>>>);
+pub(crate) struct Current(Arc<RwLock<Arc<Shared>>>);
 
 impl Current {
-    fn get(&self) -> Arc<Shared> {
+    pub(crate) fn get(&self) -> Arc<Shared> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -106,7 +135,7 @@ impl Proxy {
         if let Some(store) = &store {
             restore(&config, store, &registry);
         }
-        let shared = Shared::new(config, network, store, registry);
+        let shared = Shared::new(config, network, store, registry, Telemetry::default());
         Self {
             current: Current(Arc::new(RwLock::new(Arc::new(shared)))),
             connections: TaskTracker::new(),
@@ -142,12 +171,20 @@ impl Proxy {
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
-    let address = config.listen;
+    let (address, admin_address) = (config.listen, config.admin);
     let store = open_store(&config)?;
     let proxy = Proxy::new(config, Network::Tcp, store);
     let listener = TcpListener::bind(address)
         .await
         .map_err(|cause| RunError::Listen { address, cause })?;
+    let admin = match admin_address {
+        None => None,
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|cause| RunError::Admin { address, cause })?,
+        ),
+    };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
@@ -155,6 +192,13 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     tracing::info!(%bound, "listening");
     // For whoever started us with port 0 and waits to be told.
     writeln!(io::stdout(), "listening on {bound}")?;
+    if let Some(listener) = admin {
+        let bound_admin = listener.local_addr()?;
+        tracing::info!(bound = %bound_admin, "listening for operators");
+        writeln!(io::stdout(), "admin on {bound_admin}")?;
+        let admin = Admin::new(proxy.current.clone(), proxy.connections.clone(), bound);
+        tokio::spawn(admin.serve(listener));
+    }
     notify(&[NotifyState::Ready]);
     tokio::select! {
         () = proxy.serve(Listener::Tcp(listener)) => {}
@@ -217,6 +261,7 @@ async fn forget(shared: &Shared, session: SessionId) {
     if let Some(store) = &shared.store
         && let Err(error) = store.forget_all(session).await
     {
+        shared.telemetry.not_recorded(Record::Forget);
         tracing::warn!(%session, %error, "cannot forget the legs of a session");
     }
 }
@@ -228,6 +273,7 @@ async fn accept_all(mut listener: Listener, current: &Current, connections: &Tas
                 let (current, stopping) = (current.clone(), connections.clone());
                 connections.spawn(async move {
                     if let Err(turned) = client::serve(client, &current, &stopping).await {
+                        current.get().telemetry.connection(turned.outcome());
                         let peer = peer.map(display);
                         tracing::warn!(peer, reason = %turned, "client turned away");
                     }

@@ -2,9 +2,11 @@
 
 mod bed;
 mod close;
+mod described;
 mod gathered;
 mod liveness;
 mod loss;
+mod metering;
 mod order;
 mod parting;
 mod spanning;
