@@ -4,6 +4,7 @@
 mod admin;
 mod command_line;
 mod guide;
+mod health;
 mod hostile;
 mod manual;
 mod metrics;
