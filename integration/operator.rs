@@ -2,5 +2,6 @@
 
 mod command_line;
 mod hostile;
+mod online;
 mod unasked;
 mod words;

@@ -1,5 +1,7 @@
 //! What `zoonet check` and `zoonet route` print.
 
+pub mod online;
+
 use std::io::{self, Write};
 
 use crate::config::{Config, Ensemble, Server};

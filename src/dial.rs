@@ -269,18 +269,24 @@ impl Dialer {
 
     /// Asks a server what it is; `None` when it does not say.
     pub async fn role(&self, peer: &Peer) -> Option<Role> {
-        let ask = async {
-            let mut stream = self.network.connect(peer).await?;
-            stream.write_all(b"srvr").await?;
-            let mut answer = Vec::new();
-            stream.take(SRVR_LIMIT).read_to_end(&mut answer).await?;
-            io::Result::Ok(answer)
-        };
+        let ask = async { Self::srvr(self.network.connect(peer).await?).await };
         let answer = timeout(self.config.connect_timeout, ask).await.ok()?.ok()?;
         Role::of_srvr(&answer)
     }
 
-    async fn reach(&self, server: &Server) -> Result<Stream, Refusal> {
+    /// Asks `srvr` on a connection on which nothing was said yet; the answer, as far as it is read.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub(crate) async fn srvr(mut stream: Stream) -> io::Result<Vec<u8>> {
+        stream.write_all(b"srvr").await?;
+        let mut answer = Vec::new();
+        stream.take(SRVR_LIMIT).read_to_end(&mut answer).await?;
+        Ok(answer)
+    }
+
+    /// Connects to one server, within the time it has for that.
+    pub(crate) async fn reach(&self, server: &Server) -> Result<Stream, Refusal> {
         let connect = ServiceBuilder::new()
             .timeout(self.config.connect_timeout)
             .service(service_fn(|peer: Peer| async move {
@@ -292,7 +298,12 @@ impl Dialer {
             .map_err(Refusal::Connect)
     }
 
-    async fn shake(&self, server: &Server, handshake: &[u8]) -> Result<Attached, Refusal> {
+    /// Hands `handshake`, a frame, to one server.
+    pub(crate) async fn shake(
+        &self,
+        server: &Server,
+        handshake: &[u8],
+    ) -> Result<Attached, Refusal> {
         let mut stream = self.reach(server).await?;
         let bound = self.config.connect_timeout;
         let exchange = async {

@@ -67,6 +67,18 @@ impl Zxid {
     pub const fn number(self) -> i64 {
         self.0
     }
+
+    /// The reign it was given in: one more with every leader.
+    #[must_use]
+    pub const fn epoch(self) -> i64 {
+        self.0 >> 32
+    }
+
+    /// Its place within that reign.
+    #[must_use]
+    pub const fn counter(self) -> i64 {
+        self.0 & 0xffff_ffff
+    }
 }
 
 impl From<i64> for Zxid {
