@@ -18,7 +18,7 @@ use crate::session::{Origin, Session, Tick};
 use crate::telemetry::Watcher;
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
-use crate::wire::words::is_word;
+use crate::wire::words::Word;
 use crate::wire::{SessionId, WireFault};
 
 /// Largest handshake: clients send 45 bytes.
@@ -64,8 +64,8 @@ pub(super) async fn serve(
     let Some(first) = first else {
         return Ok(());
     };
-    if is_word(first) {
-        return words::answer(client, first, shared).await;
+    if let Some(word) = Word::parse(first) {
+        return words::answer(client, word, shared).await;
     }
     let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
     let handshake = timeout(bound, rest)
