@@ -20,6 +20,7 @@ use crate::config::{Config, Ensemble, Server};
 use crate::net::{Network, Peer, Stream};
 use crate::route::EnsembleId;
 use crate::state::{LegRecord, StateError, Store};
+use crate::telemetry::{Record, Telemetry};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
@@ -102,20 +103,49 @@ pub enum LegError {
     },
 }
 
+/// Which ensembles of a configuration are known to be down.
+#[derive(Clone, Debug)]
+pub(crate) struct Circuits(Arc<[Circuit]>);
+
+impl Circuits {
+    fn get(&self, ensemble: EnsembleId) -> Option<&Circuit> {
+        self.0.get(ensemble.index())
+    }
+
+    /// Has the ensemble be known to be down.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, ensemble: EnsembleId, now: Instant) {
+        if let Some(attempt) = self.get(ensemble).and_then(|circuit| circuit.attempt(now)) {
+            attempt.failed(now);
+        }
+    }
+
+    /// Whether legs to this ensemble fail at once because none of its servers answered.
+    pub(crate) fn is_open(&self, ensemble: EnsembleId) -> bool {
+        self.get(ensemble).is_some_and(Circuit::is_open)
+    }
+}
+
 /// Reaches the ensembles of a configuration.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     config: Arc<Config>,
     network: Network,
-    circuits: Arc<[Circuit]>,
+    circuits: Circuits,
     store: Option<Store>,
+    telemetry: Telemetry,
 }
 
 impl Dialer {
     /// Dials over `network` by this configuration; the sessions of remote legs are written down in
     /// `store`.
     #[must_use]
-    pub fn new(config: Arc<Config>, network: Network, store: Option<Store>) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        network: Network,
+        store: Option<Store>,
+        telemetry: Telemetry,
+    ) -> Self {
         let circuits = config
             .ensembles
             .iter()
@@ -124,9 +154,15 @@ impl Dialer {
         Self {
             config,
             network,
-            circuits,
+            circuits: Circuits(circuits),
             store,
+            telemetry,
         }
+    }
+
+    /// Which ensembles are known to be down.
+    pub(crate) fn circuits(&self) -> Circuits {
+        self.circuits.clone()
     }
 
     /// The configuration it dials by.
@@ -147,7 +183,7 @@ impl Dialer {
         handshake: &[u8],
     ) -> Result<Attached, LegError> {
         let name = || self.config.ensemble(ensemble).name.clone();
-        let circuit = self.circuits.get(ensemble.index());
+        let circuit = self.circuits.get(ensemble);
         let Some(attempt) = circuit.and_then(|circuit| circuit.attempt(Instant::now())) else {
             return Err(Unreachable {
                 ensemble: name(),
@@ -173,9 +209,12 @@ impl Dialer {
                 credentials: credentials.clone(),
             };
             let recorded = store.remember(client, record).await;
-            recorded.map_err(|cause| LegError::Unrecorded {
-                ensemble: name(),
-                cause,
+            recorded.map_err(|cause| {
+                self.telemetry.not_recorded(Record::Remember);
+                LegError::Unrecorded {
+                    ensemble: name(),
+                    cause,
+                }
             })?;
         }
         Ok(attached)
@@ -189,6 +228,7 @@ impl Dialer {
                 .await
         {
             // What stays is a session that is refused when it is attached again.
+            self.telemetry.not_recorded(Record::Forget);
             tracing::warn!(session = %client, %error, "cannot forget a leg");
         }
     }
@@ -231,10 +271,13 @@ impl Dialer {
         ensemble: EnsembleId,
         handshake: &[u8],
     ) -> Result<Attached, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.shake(&server, handshake).await {
+            let outcome = self.shake(&server, handshake).await;
+            self.telemetry.dialled(id, &outcome);
+            match outcome {
                 Ok(attached) => return Ok(attached),
                 Err(refusal) => {
                     tracing::debug!(ensemble = %ensemble.name, %server, %refusal, "server passed over");
@@ -242,6 +285,7 @@ impl Dialer {
                 }
             }
         }
+        self.telemetry.unreachable(id);
         Err(Unreachable {
             ensemble: ensemble.name.clone(),
             tried,
@@ -253,14 +297,18 @@ impl Dialer {
     /// # Errors
     /// [`Unreachable`] when none does.
     pub async fn connect(&self, ensemble: EnsembleId) -> Result<Stream, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.reach(&server).await {
+            let outcome = self.reach(&server).await;
+            self.telemetry.dialled(id, &outcome);
+            match outcome {
                 Ok(stream) => return Ok(stream),
                 Err(refusal) => tried.push((server, refusal)),
             }
         }
+        self.telemetry.unreachable(id);
         Err(Unreachable {
             ensemble: ensemble.name.clone(),
             tried,

@@ -25,7 +25,7 @@ use crate::net::{Peer, Stream};
 use crate::registry::{Command, Mailbox};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
-use crate::telemetry::Watcher;
+use crate::telemetry::{CountedLeg, Ending, Holdings, Tallies, Watcher};
 use crate::wire::frames::{PREFIX, frame_size};
 use background::Arrival;
 use legs::Legs;
@@ -51,6 +51,17 @@ pub(crate) enum End {
     TakenOver,
     /// The client sent what cannot be answered.
     Fault(ClientFault),
+}
+
+impl End {
+    pub(crate) const fn ending(&self) -> Ending {
+        match self {
+            Self::ClientGone => Ending::ClientGone,
+            Self::Closed => Ending::Closed,
+            Self::TakenOver => Ending::TakenOver,
+            Self::Fault(_) => Ending::Protocol,
+        }
+    }
 }
 
 /// Where a frame came from or goes to.
@@ -80,7 +91,7 @@ pub(crate) struct Driver {
     legs: Legs,
     dialer: Dialer,
     background: JoinSet<Arrival>,
-    dialing: BTreeMap<EnsembleId, AbortHandle>,
+    dialing: BTreeMap<EnsembleId, (AbortHandle, CountedLeg)>,
     timer: Option<Pin<Box<Sleep>>>,
     epoch: Instant,
     now: Tick,
@@ -88,6 +99,7 @@ pub(crate) struct Driver {
     /// Set once the session has ended: what is left is written until then.
     closing: Option<Instant>,
     watcher: Watcher,
+    holdings: Holdings,
 }
 
 impl Driver {
@@ -105,7 +117,7 @@ impl Driver {
             session,
             request_limit,
             client: Pipe::new(client),
-            legs: Legs::new(home, Pipe::new(stream), peer),
+            legs: Legs::new(home, Pipe::new(stream), peer, watcher.telemetry()),
             dialer,
             background: JoinSet::new(),
             dialing: BTreeMap::new(),
@@ -114,6 +126,7 @@ impl Driver {
             now: Tick::default(),
             mailbox,
             closing: None,
+            holdings: watcher.telemetry().holdings(),
             watcher,
         }
     }
@@ -126,7 +139,9 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let end = ready!(self.pump(cx));
+        let pumped = self.pump(cx);
+        self.holdings.update(&self.session);
+        let end = ready!(pumped);
         self.session.part(self.now);
         self.act_all();
         // What was queued since the last flush; whom it does not reach is gone.
@@ -135,8 +150,7 @@ impl Driver {
     }
 
     fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let elapsed = self.epoch.elapsed().as_millis();
-        self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.now = self.tick();
         loop {
             if let Some(end) = self.write_all(cx) {
                 return Poll::Ready(end);
@@ -266,6 +280,7 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> Result<usize, ClientFault> {
         let mut run: Option<(Side, Range<usize>)> = None;
+        let mut tallies = Tallies::default();
         let mut at = 0;
         let outcome = loop {
             let rest = bytes.get_mut(at..).unwrap_or_default();
@@ -285,7 +300,11 @@ impl Driver {
                     Ok(verdict) => verdict,
                     Err(fault) => break Err(fault),
                 },
-                Side::Leg(ensemble) => self.session.leg_frame(ensemble, payload, self.now),
+                Side::Leg(ensemble) => {
+                    let tally = tallies.of(self.watcher.telemetry(), ensemble);
+                    let session = &mut self.session;
+                    session.leg_frame_metered(ensemble, payload, self.now, tally)
+                }
             };
             if let Some(output) = self.session.poll() {
                 self.pass_run(&mut run, bytes, cx);
@@ -293,6 +312,10 @@ impl Driver {
                 self.act_all();
             }
             let end = at + size;
+            if let Verdict::ToLeg(ensemble) = verdict {
+                let tally = tallies.of(self.watcher.telemetry(), ensemble);
+                tally.asked(bytes.get(at..end).unwrap_or_default());
+            }
             if let Some(to) = to_side(verdict) {
                 match &mut run {
                     Some((side, range)) if *side == to && range.end == at => range.end = end,
@@ -373,6 +396,7 @@ impl Driver {
             Output::ToClient(frame) => self.client.queue(frame),
             Output::ToLeg(ensemble, frame) => {
                 if let Some(leg) = self.legs.get_mut(ensemble) {
+                    self.watcher.telemetry().tally(ensemble).asked(&frame);
                     leg.queue(frame);
                 }
             }
@@ -380,7 +404,7 @@ impl Driver {
             Output::LearnRole(ensemble) => self.learn_role(ensemble),
             Output::HangUp(ensemble) => {
                 self.legs.remove(ensemble);
-                if let Some(dial) = self.dialing.remove(&ensemble) {
+                if let Some((dial, _)) = self.dialing.remove(&ensemble) {
                     dial.abort();
                 }
             }
@@ -397,6 +421,12 @@ impl Driver {
         }
     }
 
+    /// The time.
+    fn tick(&self) -> Tick {
+        let elapsed = self.epoch.elapsed().as_micros();
+        Tick(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
     /// Keeps one timer at or before the session's deadline: it is set back only when the deadline
     /// has come closer, because most deadlines are put off before they are reached.
     fn take_timer(&mut self, cx: &mut Context<'_>) -> bool {
@@ -405,7 +435,7 @@ impl Driver {
             None => self
                 .session
                 .deadline()
-                .map(|Tick(at)| self.epoch + Duration::from_millis(at)),
+                .map(|Tick(at)| self.epoch + Duration::from_micros(at)),
         };
         let Some(due) = due else {
             self.timer = None;
@@ -419,8 +449,7 @@ impl Driver {
             return false;
         }
         self.timer = None;
-        let elapsed = self.epoch.elapsed().as_millis();
-        self.now = Tick(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.now = self.tick();
         if self.closing.is_none() {
             if self.client.unwritten() >= HIGH_WATER {
                 self.session.legs_unread(self.now);

@@ -36,4 +36,4 @@ mod registry;
 #[cfg(feature = "proxy")]
 pub mod state;
 #[cfg(feature = "proxy")]
-mod telemetry;
+pub mod telemetry;

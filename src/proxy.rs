@@ -26,6 +26,7 @@ use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
 use crate::session::{ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
+use crate::telemetry::{Record, Seen, Telemetry};
 use crate::wire::SessionId;
 
 /// How long to wait when the process is out of file descriptors before accepting again.
@@ -61,18 +62,37 @@ struct Shared {
     dialer: Dialer,
     registry: Registry,
     store: Option<Store>,
+    telemetry: Telemetry,
 }
 
 impl Shared {
-    fn new(config: Config, network: Network, store: Option<Store>, registry: Registry) -> Self {
+    fn new(
+        config: Config,
+        network: Network,
+        store: Option<Store>,
+        registry: Registry,
+        telemetry: Telemetry,
+    ) -> Self {
         let config = Arc::new(config);
+        let dialer = Dialer::new(
+            Arc::clone(&config),
+            network.clone(),
+            store.clone(),
+            telemetry.clone(),
+        );
+        telemetry.look_at(Seen {
+            config: Arc::clone(&config),
+            circuits: dialer.circuits(),
+            registry: registry.clone(),
+        });
         Self {
             settings: Arc::new(settings(&config)),
-            dialer: Dialer::new(Arc::clone(&config), network.clone(), store.clone()),
+            dialer,
             config,
             network,
             registry,
             store,
+            telemetry,
         }
     }
 }
@@ -108,7 +128,7 @@ impl Proxy {
             restore(&config, store, &registry);
         }
         let grace = config.grace_period;
-        let shared = Shared::new(config, network, store, registry);
+        let shared = Shared::new(config, network, store, registry, Telemetry::default());
         Self {
             current: Current(Arc::new(RwLock::new(Arc::new(shared)))),
             connections: TaskTracker::new(),
@@ -218,6 +238,7 @@ async fn forget(shared: &Shared, session: SessionId) {
     if let Some(store) = &shared.store
         && let Err(error) = store.forget_all(session).await
     {
+        shared.telemetry.not_recorded(Record::Forget);
         tracing::warn!(%session, %error, "cannot forget the legs of a session");
     }
 }
@@ -229,6 +250,7 @@ async fn accept_all(mut listener: Listener, current: &Current, connections: &Tas
                 let (current, stopping) = (current.clone(), connections.clone());
                 connections.spawn(async move {
                     if let Err(turned) = client::serve(client, &current, &stopping).await {
+                        current.get().telemetry.connection(turned.outcome());
                         let peer = peer.map(display);
                         tracing::warn!(peer, reason = %turned, "client turned away");
                     }

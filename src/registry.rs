@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::dial::Dialer;
+use crate::route::EnsembleId;
 use crate::session::{ParkedLeg, Settings};
 use crate::wire::SessionId;
 
@@ -67,6 +68,7 @@ impl Mailbox {
 }
 
 /// A session as the registry knows it.
+#[derive(Debug)]
 enum Entry {
     /// A connection serves it.
     Live {
@@ -98,8 +100,19 @@ impl Entry {
 }
 
 /// All client sessions, in the order of their ids: what is told to all is told in that order.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Registry(Arc<Mutex<BTreeMap<SessionId, Entry>>>);
+
+/// How many there are of what.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Sessions that a connection serves.
+    pub(crate) connected: u64,
+    /// Sessions whose clients are away.
+    pub(crate) parked: u64,
+    /// Remote sessions of those.
+    pub(crate) parked_legs: BTreeMap<EnsembleId, u64>,
+}
 
 /// A connection's place in the registry.
 pub(crate) struct Place {
@@ -216,6 +229,23 @@ impl Registry {
         gone
     }
 
+    /// Counts what is there.
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census::default();
+        for entry in lock(&self.0).values() {
+            match entry {
+                Entry::Live { .. } => census.connected += 1,
+                Entry::Parked { legs, .. } => {
+                    census.parked += 1;
+                    for leg in legs {
+                        *census.parked_legs.entry(leg.ensemble()).or_default() += 1;
+                    }
+                }
+            }
+        }
+        census
+    }
+
     /// Tells every connection.
     pub(crate) fn tell_all(&self, command: &Command) {
         for entry in lock(&self.0).values() {
@@ -272,7 +302,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::EnsembleId;
     use crate::wire::connect::Credentials;
 
     const ID: SessionId = SessionId(7);
@@ -297,6 +326,26 @@ mod tests {
         assert_eq!(kept, legs());
         place.leave(None);
         assert!(registry.enter(ID, PASSWORD).await.1.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_census_follows_a_session_to_its_end() {
+        let registry = Registry::default();
+        let (place, _) = registry.enter(ID, PASSWORD).await;
+        let connected = Census {
+            connected: 1,
+            ..Census::default()
+        };
+        assert_eq!(registry.census(), connected);
+        place.leave(Some(legs()));
+        let parked = Census {
+            parked: 1,
+            parked_legs: BTreeMap::from([(EnsembleId::new(1), 1)]),
+            ..Census::default()
+        };
+        assert_eq!(registry.census(), parked);
+        registry.enter(ID, PASSWORD).await.0.leave(None);
+        assert_eq!(registry.census(), Census::default());
     }
 
     #[tokio::test]

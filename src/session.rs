@@ -19,12 +19,14 @@
 
 mod answer;
 mod auth;
+mod drain;
 mod event;
 mod gather;
 mod ledger;
 mod leg;
 mod legs;
 mod liveness;
+mod meter;
 mod pipeline;
 mod request;
 mod settings;
@@ -40,6 +42,7 @@ use std::sync::Arc;
 
 pub use event::{ClientFault, Event, LegFault, Loss};
 pub use legs::ParkedLeg;
+pub use meter::{Meter, Replied};
 pub use settings::{OnExpiry, OnUnreachable, Policy, Settings};
 pub use switch::Barrier;
 
@@ -49,6 +52,7 @@ use crate::wire::opcode::OpCode;
 use crate::wire::request::close_session;
 use crate::wire::words::Role;
 use crate::wire::{SessionId, Zxid};
+use drain::Drain;
 use leg::{Leg, Owner, State};
 use legs::Legs;
 use pipeline::Pipeline;
@@ -56,15 +60,27 @@ use spread::Recursive;
 use switch::{Map, Switch};
 use touched::Touched;
 
-/// Milliseconds since a moment the shell chose.
+/// Microseconds since a moment the shell chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tick(pub u64);
 
 impl Tick {
-    /// So many milliseconds later.
+    /// So many milliseconds after that moment.
+    #[must_use]
+    pub const fn at(milliseconds: u64) -> Self {
+        Self(0).after(milliseconds)
+    }
+
+    /// So many milliseconds later: settings and timeouts are in milliseconds.
     #[must_use]
     pub const fn after(self, milliseconds: u64) -> Self {
-        Self(self.0.saturating_add(milliseconds))
+        Self(self.0.saturating_add(milliseconds.saturating_mul(1_000)))
+    }
+
+    /// Microseconds since an earlier moment.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -138,6 +154,7 @@ pub struct Session {
     phase: Phase,
     end: End,
     switch: Switch,
+    drain: Drain,
     pipeline: Pipeline,
     legs: Legs,
     recursive: Recursive,
@@ -155,12 +172,12 @@ pub struct Session {
     outputs: VecDeque<Output>,
 }
 
-/// How the client's session came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a session came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// Home has just created it.
+    /// Its ensemble has just created it.
     New,
-    /// It was there before and home attached it again.
+    /// It was there before and its ensemble attached it again.
     Attached,
 }
 
@@ -172,6 +189,7 @@ impl Session {
         let map = Map::of(&settings.routes);
         Self {
             switch: Switch::new(home, origin, map),
+            drain: Drain::default(),
             legs: Legs::new(
                 home,
                 Leg::live(me.clone(), now),
@@ -212,6 +230,18 @@ impl Session {
         self.phase == Phase::Open
             && self.pipeline.waiting() <= self.settings.look_ahead
             && self.pipeline.owed() < self.settings.outstanding
+    }
+
+    /// Bytes of requests that wait for their turn, and of replies that wait for theirs.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.pipeline.waiting()
+    }
+
+    /// Bytes of watches and ephemerals remembered for each remote leg.
+    pub fn ledgers(&self) -> impl Iterator<Item = (EnsembleId, usize)> {
+        let remotes = self.legs.remotes();
+        remotes.map(|(ensemble, leg)| (ensemble, leg.ledger.bytes()))
     }
 
     /// Goes on with the remote sessions of the client's earlier connection: they are attached again
@@ -275,10 +305,15 @@ impl Session {
             self.outputs.push_back(Output::HangUp(ensemble));
             return;
         }
+        let origin = match self.legs.get(ensemble).session() {
+            Some(_) => Origin::Attached,
+            None => Origin::New,
+        };
         self.happened(Event::LegUp {
             ensemble,
             session: credentials.session,
             timeout: credentials.timeout,
+            origin,
         });
         self.legs.get(ensemble).up(credentials, now);
         if !self.serves() {

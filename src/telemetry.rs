@@ -1,34 +1,167 @@
-//! What the core reports becomes log lines.
+//! What happens becomes log lines and metrics.
 
-use std::sync::Arc;
+mod catalogue;
+mod count;
+mod counters;
+mod gauges;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::config::Config;
-use crate::dial::LegError;
+use crate::dial::{Circuits, LegError};
+use crate::registry::Registry;
 use crate::route::EnsembleId;
 use crate::session::{Event, Loss};
 use crate::wire::SessionId;
+pub(crate) use count::{Ending, Outcome, Record, Reload, Tallies};
+use counters::{OfEnsemble, Threads};
+pub(crate) use gauges::{CountedLeg, Holdings};
+use page::Page;
 
-/// Speaks for one session.
+/// Counts what the sidecar does; all clones count together. One lives as long as the process does,
+/// so that counters go on over reloads.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    threads: Threads,
+    /// Whether the file on disk could not be used when it was last read.
+    rejected: AtomicBool,
+    seen: RwLock<Option<Seen>>,
+}
+
+/// What is looked at when the metrics are asked for, instead of being counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) config: Arc<Config>,
+    pub(crate) circuits: Circuits,
+    pub(crate) registry: Registry,
+}
+
+impl Telemetry {
+    /// All metrics in Prometheus' text format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut page = Page::default();
+        let seen = self.0.seen.read();
+        let seen = seen.unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(seen) = &seen {
+            self.show_ensembles(seen, &mut page);
+            show_seen(seen, &mut page);
+        }
+        let sidecar = self.0.threads.of_sidecar();
+        sidecar.visit(|family, labels, value| page.number(family, labels, value));
+        let rejected = self.0.rejected.load(Ordering::Relaxed);
+        page.number(&catalogue::RELOADED, &[], (!rejected).into());
+        page.number(&catalogue::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
+        page.text()
+    }
+
+    /// From here on this is what there is to look at.
+    pub(crate) fn look_at(&self, seen: Seen) {
+        let mut place = self.0.seen.write().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(seen);
+    }
+
+    fn show_ensembles(&self, seen: &Seen, page: &mut Page) {
+        let mut totals = self.0.threads.by_ensemble();
+        for (id, ensemble) in (0..).map(EnsembleId::new).zip(&seen.config.ensembles) {
+            show_ensemble(
+                &ensemble.name,
+                &totals.remove(&id).unwrap_or_default(),
+                page,
+            );
+        }
+    }
+}
+
+fn show_ensemble(name: &str, counted: &OfEnsemble, page: &mut Page) {
+    for (op, operation) in counted.operations() {
+        let labels = [name, op];
+        if operation.requests.value() > 0 {
+            page.number(&catalogue::REQUESTS, &labels, operation.requests.value());
+            page.number(
+                &catalogue::REQUEST_BYTES,
+                &labels,
+                operation.request_bytes.value(),
+            );
+        }
+        let replies = operation.latency.count();
+        if replies > 0 {
+            page.number(&catalogue::RESPONSES, &labels, replies);
+            page.number(
+                &catalogue::RESPONSE_BYTES,
+                &labels,
+                operation.response_bytes.value(),
+            );
+            page.times(&catalogue::LATENCY, &labels, &operation.latency);
+        }
+    }
+    for (error, count) in counted.errors().filter(|(_, count)| *count > 0) {
+        page.number(&catalogue::ERRORS, &[name, error], count);
+    }
+    counted.counters.visit(|family, own, value| {
+        page.number(family, &[&[name], own].concat(), value);
+    });
+    page.times(&catalogue::BARRIER_LATENCY, &[name], &counted.barrier);
+    page.times(&catalogue::DRAIN, &[name], &counted.drain);
+}
+
+fn show_seen(seen: &Seen, page: &mut Page) {
+    let census = seen.registry.census();
+    page.number(&catalogue::SESSIONS, &["connected"], census.connected);
+    page.number(&catalogue::SESSIONS, &["parked"], census.parked);
+    for (id, ensemble) in (0..).map(EnsembleId::new).zip(&seen.config.ensembles) {
+        let parked = census.parked_legs.get(&id).copied().unwrap_or_default();
+        page.number(&catalogue::LEGS, &[&ensemble.name, "parked"], parked);
+        page.number(
+            &catalogue::CIRCUIT,
+            &[&ensemble.name],
+            seen.circuits.is_open(id).into(),
+        );
+    }
+    let home = &seen.config.ensemble(seen.config.home()).name;
+    let fingerprint = seen.config.fingerprint().to_string();
+    page.number(&catalogue::ROUTES, &[&fingerprint, home], 1);
+}
+
+/// Speaks and counts for one session.
 #[derive(Clone, Debug)]
 pub(crate) struct Watcher {
     config: Arc<Config>,
     session: SessionId,
+    telemetry: Telemetry,
 }
 
 impl Watcher {
-    pub(crate) const fn new(config: Arc<Config>, session: SessionId) -> Self {
-        Self { config, session }
+    pub(crate) const fn new(config: Arc<Config>, session: SessionId, telemetry: Telemetry) -> Self {
+        Self {
+            config,
+            session,
+            telemetry,
+        }
+    }
+
+    /// Where it counts.
+    pub(crate) const fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     fn name(&self, ensemble: EnsembleId) -> &str {
         &self.config.ensemble(ensemble).name
     }
 
-    /// Logs what happened. Only what an operator would want to be woken by is a warning.
+    /// Counts and logs what happened. Only what an operator would want to be woken by is a warning.
     pub(crate) fn happened(&self, event: &Event) {
+        self.telemetry.happened(event);
         let session = self.session;
         match event {
-            Event::Switched { from, to } => {
+            Event::Switched { from, to, .. } => {
                 tracing::trace!(%session, from = self.name(*from), to = self.name(*to), "switched");
             }
             Event::BarrierPlaced { ensemble, barrier } => {
@@ -44,6 +177,7 @@ impl Watcher {
                 ensemble,
                 session: leg,
                 timeout,
+                ..
             } => {
                 tracing::info!(%session, ensemble = self.name(*ensemble), %leg, timeout, "leg is up");
             }

@@ -48,6 +48,11 @@ impl Circuit {
         Some(Attempt(self))
     }
 
+    /// Whether the ensemble is known to be down.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().open_until.is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,8 +94,10 @@ mod tests {
             circuit.attempt(start).unwrap(),
             circuit.attempt(start).unwrap(),
         );
+        assert!(!circuit.is_open());
         one.failed(start);
         other.failed(start);
+        assert!(circuit.is_open());
         assert!(circuit.attempt(start).is_none());
         let later = start + LONGEST;
         let probe = circuit.attempt(later).unwrap();
@@ -98,6 +105,7 @@ mod tests {
         drop(probe);
         let probe = circuit.attempt(later).unwrap();
         probe.succeeded();
+        assert!(!circuit.is_open());
         assert!(circuit.attempt(later).is_some() && circuit.attempt(later).is_some());
     }
 

@@ -32,7 +32,8 @@ impl Driver {
         let dial =
             async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
         let abort = self.background.spawn(dial);
-        self.dialing.insert(ensemble, abort);
+        let counted = self.watcher.telemetry().dialling(ensemble);
+        self.dialing.insert(ensemble, (abort, counted));
     }
 
     pub(super) fn learn_role(&mut self, ensemble: EnsembleId) {
@@ -73,8 +74,8 @@ impl Driver {
         match outcome {
             Ok(attached) => match attached.response {
                 ConnectResponse::Granted(credentials) => {
-                    self.legs
-                        .insert(ensemble, Pipe::new(attached.stream), attached.peer);
+                    let (pipe, telemetry) = (Pipe::new(attached.stream), self.watcher.telemetry());
+                    self.legs.insert(ensemble, pipe, attached.peer, telemetry);
                     self.learn_role(ensemble);
                     self.session.leg_up(ensemble, credentials, self.now);
                 }

@@ -3,6 +3,7 @@
 use super::pipe::Pipe;
 use crate::net::Peer;
 use crate::route::EnsembleId;
+use crate::telemetry::{CountedLeg, Telemetry};
 
 /// A pipe per ensemble, in the order of their numbers. Most clients have home's only, and every
 /// frame looks for its pipe: so it is a short list, of the length it needs.
@@ -13,15 +14,14 @@ struct Leg {
     pipe: Pipe,
     /// The server at its other end.
     peer: Peer,
+    _counted: CountedLeg,
 }
 
 impl Legs {
-    pub(super) fn new(ensemble: EnsembleId, pipe: Pipe, peer: Peer) -> Self {
-        Self(vec![Leg {
-            ensemble,
-            pipe,
-            peer,
-        }])
+    pub(super) fn new(ensemble: EnsembleId, pipe: Pipe, peer: Peer, telemetry: &Telemetry) -> Self {
+        let mut legs = Self(Vec::with_capacity(1));
+        legs.insert(ensemble, pipe, peer, telemetry);
+        legs
     }
 
     fn place(&self, ensemble: EnsembleId) -> Result<usize, usize> {
@@ -44,13 +44,20 @@ impl Legs {
     }
 
     /// Adds a pipe to a server, in the place of the one there may be.
-    pub(super) fn insert(&mut self, ensemble: EnsembleId, pipe: Pipe, peer: Peer) {
+    pub(super) fn insert(
+        &mut self,
+        ensemble: EnsembleId,
+        pipe: Pipe,
+        peer: Peer,
+        telemetry: &Telemetry,
+    ) {
         self.remove(ensemble);
         let (Ok(at) | Err(at)) = self.place(ensemble);
         let leg = Leg {
             ensemble,
             pipe,
             peer,
+            _counted: telemetry.open_leg(ensemble),
         };
         self.0.insert(at, leg);
     }

@@ -15,7 +15,7 @@ use crate::dial::{Unreachable, read_rest};
 use crate::driver::{Driver, End, Links};
 use crate::net::{Peer, Stream};
 use crate::session::{Origin, Session, Tick};
-use crate::telemetry::Watcher;
+use crate::telemetry::{Outcome, Watcher};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
 use crate::wire::words::Word;
@@ -37,6 +37,17 @@ pub(super) enum Turned {
     Malformed(#[from] WireFault),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+}
+
+impl Turned {
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Slow(_) => Outcome::Slow,
+            Self::Lost(_) => Outcome::Lost,
+            Self::Foreign(_) | Self::Malformed(_) => Outcome::Malformed,
+            Self::Unreachable(_) => Outcome::Unreachable,
+        }
+    }
 }
 
 impl From<io::Error> for Turned {
@@ -62,10 +73,13 @@ pub(super) async fn serve(
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(first) = first else {
+        shared.telemetry.connection(Outcome::Silent);
         return Ok(());
     };
     if let Some(word) = Word::parse(first) {
-        return words::answer(client, word, shared).await;
+        words::answer(client, word, shared).await?;
+        shared.telemetry.connection(Outcome::Word);
+        return Ok(());
     }
     let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
     let handshake = timeout(bound, rest)
@@ -82,12 +96,14 @@ pub(super) async fn serve(
             } else {
                 Origin::Attached
             };
+            shared.telemetry.connection(Outcome::Session(origin));
             let home = (attached.stream, attached.peer);
             drive(client, home, (me, origin), current, connections).await;
         }
         ConnectResponse::Refused => {
             tracing::info!(session = %request.session, "home refused the session");
             client.shutdown().await?;
+            shared.telemetry.connection(Outcome::Refused);
             end_legs(&request, shared).await;
         }
     }
@@ -134,8 +150,11 @@ async fn drive(
         epoch: Instant::now(),
         mailbox: Arc::clone(&place.mailbox),
     };
-    let watcher = Watcher::new(Arc::clone(&shared.config), id);
+    let telemetry = &shared.telemetry;
+    let watcher = Watcher::new(Arc::clone(&shared.config), id, telemetry.clone());
+    let _notice = telemetry.notice_panic();
     let (end, session) = Driver::new(session, links, watcher).run().await;
+    telemetry.ended(end.ending());
     match end {
         End::ClientGone => tracing::debug!(session = %id, "client gone"),
         End::Closed => tracing::debug!(session = %id, "connection closed"),

@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Current, Shared};
 use crate::config::Config;
 use crate::registry::Command;
+use crate::telemetry::Reload;
 
 /// How often the file is read.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -54,15 +55,18 @@ fn reload(file: &std::path::Path, current: &Current) {
     let config = match Config::load(file) {
         Ok(config) => config.aligned_with(&old.config),
         Err(error) => {
+            old.telemetry.reloaded(Reload::Rejected);
             tracing::error!(config = %file.display(), %error, "not reloaded: the configuration in use stays");
             return;
         }
     };
     if config == *old.config {
+        old.telemetry.reloaded(Reload::Unchanged);
         tracing::info!("reloaded: nothing has changed");
         return;
     }
     if config.home() != old.config.home() {
+        old.telemetry.reloaded(Reload::Rejected);
         tracing::error!(
             "not reloaded: `home` cannot change while clients' sessions live there; restart to change it"
         );
@@ -95,8 +99,10 @@ fn reload(file: &std::path::Path, current: &Current) {
         old.network.clone(),
         old.store.clone(),
         old.registry.clone(),
+        old.telemetry.clone(),
     );
     let command = Command::Reload(Arc::clone(&new.settings), new.dialer.clone());
     current.set(new);
     old.registry.tell_all(&command);
+    old.telemetry.reloaded(Reload::Applied);
 }

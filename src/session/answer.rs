@@ -2,6 +2,7 @@
 
 use super::event::{Event, LegFault, Loss};
 use super::leg::Owner;
+use super::meter::{Meter, Replied};
 use super::pipeline::{Owed, Ready, Stamp};
 use super::switch::Trust;
 use super::translate::{self, Names, Owners, Seen};
@@ -19,10 +20,21 @@ pub(super) const CLOSE_BOUND: u64 = 1_000;
 impl Session {
     /// Takes a reply or an event: the payload of a frame of a leg's. It may be patched in place.
     pub fn leg_frame(&mut self, ensemble: EnsembleId, payload: &mut [u8], now: Tick) -> Verdict {
+        self.leg_frame_metered(ensemble, payload, now, &mut ())
+    }
+
+    /// [`Self::leg_frame`], reported to `meter`.
+    pub fn leg_frame_metered(
+        &mut self,
+        ensemble: EnsembleId,
+        payload: &mut [u8],
+        now: Tick,
+        meter: &mut impl Meter,
+    ) -> Verdict {
         if self.phase == Phase::Ended {
             return Verdict::Taken;
         }
-        match self.read_frame(ensemble, payload, now) {
+        match self.read_frame(ensemble, payload, now, meter) {
             Ok(verdict) => verdict,
             Err(fault) => {
                 self.outputs.push_back(Output::HangUp(ensemble));
@@ -37,15 +49,27 @@ impl Session {
         ensemble: EnsembleId,
         payload: &mut [u8],
         now: Tick,
+        meter: &mut impl Meter,
     ) -> Result<Verdict, LegFault> {
         let header = ReplyHeader::parse(payload)?;
         let is_home = ensemble == self.settings.home();
         let leg = self.legs.get(ensemble);
         leg.heard(&header, now);
         if header.xid == Xid::NOTIFICATION {
+            meter.fired(payload.len());
             return Ok(self.event(ensemble, payload, &header, now)?);
         }
         let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
+        let replied = Replied {
+            op: answered.owner.op(),
+            err: header.err,
+            bytes: payload.len(),
+            microseconds: now.since(answered.sent),
+        };
+        meter.replied(replied);
+        if let Owner::Barrier(_) = answered.owner {
+            meter.led(replied.microseconds);
+        }
         if let Some(note) = &answered.note {
             let (bound, was_complete) = (self.settings.ledger_limit, leg.ledger.is_complete());
             leg.ledger.answered(note, &header, payload, bound);
@@ -73,7 +97,7 @@ impl Session {
                 self.written = now;
                 Ok(Verdict::ToClient)
             }
-            Owner::Ping | Owner::Barrier | Owner::Auth(_) | Owner::Rearm | Owner::Close => {
+            Owner::Ping | Owner::Barrier(_) | Owner::Auth(_) | Owner::Rearm(_) | Owner::Close => {
                 self.swallow(ensemble, answered.owner, &header, now);
                 Ok(Verdict::Taken)
             }
@@ -84,7 +108,7 @@ impl Session {
     fn swallow(&mut self, ensemble: EnsembleId, owner: Owner, header: &ReplyHeader, now: Tick) {
         match owner {
             Owner::Client { .. } | Owner::ClientPing | Owner::Ping => {}
-            Owner::Barrier => {
+            Owner::Barrier(_) => {
                 self.switch.answered(ensemble, Access::Ordered, header);
                 if !header.was_ordered() {
                     self.happened(Event::BarrierFailed {
@@ -104,7 +128,7 @@ impl Session {
                     });
                 }
             }
-            Owner::Rearm => {
+            Owner::Rearm(_) => {
                 if header.err != code::OK {
                     // The client would believe in watches that are not there.
                     self.end();

@@ -1,5 +1,6 @@
 //! What happened in a session, as data: the core reports, the shell logs and counts.
 
+use super::Origin;
 use super::switch::Barrier;
 use crate::route::EnsembleId;
 use crate::wire::opcode::OpCode;
@@ -14,6 +15,8 @@ pub enum Event {
         from: EnsembleId,
         /// The ensemble touched now.
         to: EnsembleId,
+        /// How long the request waited for what was outstanding on the ensemble left, microseconds.
+        drain: u64,
     },
     /// A barrier was put in front of a read.
     BarrierPlaced {
@@ -42,6 +45,8 @@ pub enum Event {
         session: SessionId,
         /// The timeout its ensemble granted, milliseconds.
         timeout: u32,
+        /// Whether it is an earlier session that was attached again.
+        origin: Origin,
     },
     /// A leg's connection is gone.
     LegLost {

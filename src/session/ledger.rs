@@ -15,7 +15,7 @@ mod note;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) use frames::{by_what_was_seen, frame};
+pub(super) use frames::{by_what_was_seen, frame, operation};
 pub(super) use note::Note;
 
 use frames::chunks;

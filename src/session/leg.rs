@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::Tick;
 use super::ledger::{self, Armed, Ledger, Note};
 use super::legs::ParkedLeg;
+use super::switch::Barrier;
 use crate::route::EnsembleId;
 use crate::wire::connect::{ConnectRequest, Credentials};
 use crate::wire::opcode::{Access, OpCode};
@@ -38,11 +39,11 @@ pub(super) enum Owner {
     /// Our ping.
     Ping,
     /// Our barrier.
-    Barrier,
+    Barrier(Barrier),
     /// The client's credentials, added on a remote leg: this one of them.
     Auth(usize),
-    /// Our setWatches for watches the connection does not know of.
-    Rearm,
+    /// Our setWatches, or setWatches2, for watches the connection does not know of.
+    Rearm(OpCode),
     /// Our end of the session.
     Close,
 }
@@ -52,8 +53,20 @@ impl Owner {
     const fn holds_drain(self) -> bool {
         match self {
             Self::Client { op, .. } => !matches!(op.shape().access, Access::Control),
-            Self::Barrier => true,
-            Self::ClientPing | Self::Ping | Self::Auth(_) | Self::Rearm | Self::Close => false,
+            Self::Barrier(_) => true,
+            Self::ClientPing | Self::Ping | Self::Auth(_) | Self::Rearm(_) | Self::Close => false,
+        }
+    }
+
+    /// Which operation it is.
+    pub(super) const fn op(self) -> OpCode {
+        match self {
+            Self::Client { op, .. } | Self::Rearm(op) => op,
+            Self::ClientPing | Self::Ping => OpCode::Ping,
+            Self::Barrier(Barrier::Sync) => OpCode::Sync,
+            Self::Barrier(Barrier::Quorum) => OpCode::Multi,
+            Self::Auth(_) => OpCode::Auth,
+            Self::Close => OpCode::CloseSession,
         }
     }
 }
@@ -240,7 +253,8 @@ impl Leg {
         let mut frames = Vec::new();
         for again in self.ledger.rearm() {
             let xid = self.own_xid();
-            self.push_noted(xid, Owner::Rearm, Some(Box::new(again.note)), now);
+            let owner = Owner::Rearm(ledger::operation(&again.lists));
+            self.push_noted(xid, owner, Some(Box::new(again.note)), now);
             frames.push(ledger::frame(xid, again.since, &again.lists));
         }
         frames

@@ -1,5 +1,6 @@
 //! From the client to the legs.
 
+use super::drain::Drain;
 use super::event::{ClientFault, Event};
 use super::ledger::{Note, Sent};
 use super::leg::{Owner, State};
@@ -191,15 +192,22 @@ impl Session {
         if op.shape().access == Access::Control {
             return true;
         }
-        let current = self.switch.current();
-        let drained = !self.switch.leaves(to)
-            || self
-                .legs
-                .find(current)
-                .is_none_or(super::leg::Leg::is_drained);
+        let drained = !self.switch.leaves(to) || self.is_drained(now);
         if !self.legs.get(to).is_live() {
             self.dial(to, now);
             return false;
+        }
+        drained
+    }
+
+    /// Whether nothing of the client's is outstanding on the ensemble that a request wants to leave.
+    fn is_drained(&mut self, now: Tick) -> bool {
+        let left = self.legs.find(self.switch.current());
+        let drained = left.is_none_or(super::leg::Leg::is_drained);
+        if drained {
+            self.drain.is_over(now);
+        } else {
+            self.drain.waits(now);
         }
         drained
     }
@@ -279,8 +287,9 @@ impl Session {
         let leg = self.legs.get(to);
         let go = self.switch.admit(to, op.shape().access, kind, leg.role);
         if self.switch.current() != from {
+            let drain = self.drain.end();
             self.outputs
-                .push_back(Output::Happened(Event::Switched { from, to }));
+                .push_back(Output::Happened(Event::Switched { from, to, drain }));
         }
         let Go::Behind(barrier) = go else { return };
         let xid = leg.own_xid();
@@ -288,7 +297,7 @@ impl Session {
             Barrier::Sync => request::sync(xid),
             Barrier::Quorum => request::quorum_check(xid),
         };
-        leg.push(xid, Owner::Barrier, now);
+        leg.push(xid, Owner::Barrier(barrier), now);
         self.outputs.push_back(Output::ToLeg(to, frame));
         self.happened(Event::BarrierPlaced {
             ensemble: to,
@@ -386,6 +395,7 @@ impl Session {
 
     /// Answers the first request held back in the place of its ensemble.
     pub(super) fn fail_next(&mut self, now: Tick) {
+        self.drain = Drain::None;
         let Some(step) = self.pipeline.take_held() else {
             return;
         };

@@ -5,6 +5,7 @@ mod close;
 mod gathered;
 mod liveness;
 mod loss;
+mod metering;
 mod order;
 mod parting;
 mod spanning;

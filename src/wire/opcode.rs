@@ -129,6 +129,16 @@ macro_rules! table {
                 }
             }
 
+            /// Where the operation stands in [`Self::ALL`]; behind all of it for one unknown.
+            #[must_use]
+            pub const fn place(self) -> usize {
+                enum Row { $($variant,)* }
+                match self {
+                    $(Self::$variant => Row::$variant as usize,)*
+                    Self::Unknown(_) => Self::ALL.len(),
+                }
+            }
+
             /// The operation's row.
             #[must_use]
             pub const fn shape(self) -> Shape {
@@ -203,6 +213,14 @@ mod tests {
         }
         assert_eq!(OpCode::of(10), OpCode::Unknown(10));
         assert_eq!(OpCode::Unknown(10).number(), 10);
+    }
+
+    #[test]
+    fn each_operation_knows_its_place() {
+        for (place, op) in OpCode::ALL.iter().enumerate() {
+            assert_eq!(op.place(), place);
+        }
+        assert_eq!(OpCode::Unknown(1).place(), OpCode::ALL.len());
     }
 
     #[test]

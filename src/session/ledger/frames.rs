@@ -70,12 +70,23 @@ pub(super) fn chunks(watches: Vec<(usize, Vec<u8>)>) -> impl Iterator<Item = Lis
     })
 }
 
-/// A setWatches, or a setWatches2 where only that will do: servers before 3.6 do not know it.
+/// The request that arms these watches.
 pub(in crate::session) fn frame(xid: Xid, since: Zxid, lists: &Lists) -> Vec<u8> {
+    let op = operation(lists);
+    let used = if op == OpCode::SetWatches {
+        3
+    } else {
+        lists.len()
+    };
+    request::set_watches(xid, op, since.0, lists.get(..used).unwrap_or_default())
+}
+
+/// A setWatches, or a setWatches2 where only that will do: servers before 3.6 do not know it.
+pub(in crate::session) const fn operation(lists: &Lists) -> OpCode {
     let [.., persistent, recursive] = lists;
     if persistent.is_empty() && recursive.is_empty() {
-        let standard = lists.get(..3).unwrap_or_default();
-        return request::set_watches(xid, OpCode::SetWatches, since.0, standard);
+        OpCode::SetWatches
+    } else {
+        OpCode::SetWatches2
     }
-    request::set_watches(xid, OpCode::SetWatches2, since.0, lists)
 }

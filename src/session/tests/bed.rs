@@ -79,6 +79,11 @@ impl Bed {
         }
     }
 
+    /// How much time has passed.
+    pub(super) fn milliseconds(&self) -> u64 {
+        self.now.since(Tick(0)) / 1_000
+    }
+
     /// A session whose remote leg is up, on an observer; home is one as well.
     pub(super) fn with_leg() -> Self {
         let mut bed = Self::new();
@@ -187,10 +192,14 @@ impl Bed {
         self.drain()
     }
 
-    /// Lets time pass, up to and including this moment, stopping at each deadline.
+    /// Lets time pass, up to and including this millisecond, stopping at each deadline.
     pub(super) fn pass_to(&mut self, until: u64) -> Vec<Out> {
         let mut out = Vec::new();
-        while let Some(due) = self.session.deadline().filter(|due| *due <= Tick(until)) {
+        while let Some(due) = self
+            .session
+            .deadline()
+            .filter(|due| *due <= Tick::at(until))
+        {
             self.now = self.now.max(due);
             self.session.tick(self.now);
             let step = self.drain();
@@ -200,7 +209,7 @@ impl Bed {
             );
             out.extend(step);
         }
-        self.now = Tick(until);
+        self.now = Tick::at(until);
         out
     }
 

@@ -12,7 +12,7 @@ fn a_leg_is_pinged_while_the_client_lives_and_no_longer() {
     for second in 1..30 {
         for out in bed.pass_to(second * 1_000) {
             if out == sent(EU, -2, OpCode::Ping) {
-                pings.push(bed.now.0);
+                pings.push(bed.milliseconds());
                 bed.answer(EU, Xid::PING, 5, 0);
             }
         }
@@ -27,10 +27,10 @@ fn a_leg_is_pinged_while_the_client_lives_and_no_longer() {
 #[test]
 fn a_client_that_goes_leaves_its_legs_a_whole_timeout() {
     let mut bed = Bed::with_leg();
-    bed.session.part(Tick(2_900));
+    bed.session.part(Tick::at(2_900));
     assert_eq!(bed.drain(), [sent(EU, -2, OpCode::Ping)]);
     let mut bed = Bed::with_leg();
-    bed.session.part(Tick(9_000));
+    bed.session.part(Tick::at(9_000));
     assert_eq!(bed.drain(), [], "home has expired it by now");
 }
 
@@ -38,10 +38,10 @@ fn a_client_that_goes_leaves_its_legs_a_whole_timeout() {
 fn home_is_touched_for_a_client_that_is_busy_elsewhere() {
     let mut bed = Bed::with_leg();
     for xid in 1..=5 {
-        bed.now = Tick(u64::try_from(xid).unwrap() * 1_000);
+        bed.now = Tick::at(u64::try_from(xid).unwrap() * 1_000);
         bed.set(xid, "/eu/x");
         bed.answer(EU, Xid(xid), 5, 0);
-        let out = bed.pass_to(bed.now.0);
+        let out = bed.pass_to(bed.milliseconds());
         assert_eq!(
             out.contains(&sent(HOME, -2, OpCode::Ping)),
             xid == 3,
@@ -57,7 +57,7 @@ fn a_client_that_waits_without_pinging_is_fed_before_it_hangs_up() {
     let mut bed = Bed::with_leg();
     bed.set(1, "/x");
     bed.answer(HOME, Xid(1), 7, 0);
-    bed.now = Tick(2_900);
+    bed.now = Tick::at(2_900);
     bed.set(2, "/eu/x");
     assert!(!bed.pass_to(4_499).contains(&fed));
     assert!(
@@ -69,7 +69,7 @@ fn a_client_that_waits_without_pinging_is_fed_before_it_hangs_up() {
 #[test]
 fn a_client_whose_ping_is_on_its_way_is_not_fed() {
     let mut bed = Bed::with_leg();
-    bed.now = Tick(2_900);
+    bed.now = Tick::at(2_900);
     bed.set(2, "/eu/x");
     bed.ping();
     let out = bed.pass_to(8_000);
@@ -96,8 +96,8 @@ fn a_request_that_takes_too_long_is_connectionloss_and_its_connection_goes() {
 fn a_client_that_does_not_read_costs_no_leg() {
     let mut bed = Bed::with_leg();
     bed.set(1, "/eu/x");
-    bed.session.legs_unread(Tick(2_249));
-    bed.now = Tick(2_250);
+    bed.session.legs_unread(Tick::at(2_249));
+    bed.now = Tick::at(2_250);
     bed.session.tick(bed.now);
     assert_eq!(bed.drain(), []);
 }
@@ -129,13 +129,13 @@ fn a_request_may_wait_for_its_turn_longer_than_for_an_answer() {
         bed.set(xid + 1, "/x");
     }
     for xid in (1..20).step_by(2) {
-        let out = bed.pass_to(bed.now.0 + 1_000);
+        let out = bed.pass_to(bed.milliseconds() + 1_000);
         assert!(!out.iter().any(|out| matches!(out, Out::Reply(1.., ..))));
         bed.ping();
         let out = bed.answer(EU, Xid(xid), 5, 0);
         let shown = |out: &Out| matches!(out, Out::Reply(replied, _, 0) if *replied == xid);
         assert!(out.iter().any(shown), "{out:?}");
-        let out = bed.pass_to(bed.now.0 + 100);
+        let out = bed.pass_to(bed.milliseconds() + 100);
         assert!(!out.iter().any(|out| matches!(out, Out::Reply(1.., ..))));
         let out = bed.answer(HOME, Xid(xid + 1), 5, 0);
         assert!(out.contains(&Out::Reply(xid + 1, 5, 0)), "{out:?}");
@@ -161,7 +161,7 @@ fn behind_one_that_waited_for_a_dead_ensemble_none_waits_again() {
 #[test]
 fn a_timer_that_comes_late_neither_spins_nor_pings_for_a_dead_client() {
     let mut bed = Bed::with_leg();
-    bed.now = Tick(9_500);
+    bed.now = Tick::at(9_500);
     bed.session.tick(bed.now);
     assert_eq!(bed.drain(), [], "the client's timeout is over");
     let next = bed.session.deadline();
@@ -174,7 +174,7 @@ fn a_timer_that_comes_late_neither_spins_nor_pings_for_a_dead_client() {
     bed.lost(EU);
     bed.session.leg_unreachable(EU, bed.now);
     bed.drain();
-    bed.now = Tick(9_500);
+    bed.now = Tick::at(9_500);
     bed.session.tick(bed.now);
     assert_eq!(bed.drain(), []);
     let next = bed.session.deadline();

@@ -277,7 +277,7 @@ fn while_an_ensemble_is_down_requests_fail_quickly_but_paced() {
             bed.session.tick(bed.now);
             for out in bed.drain() {
                 if let Out::Reply(_, _, err) = out {
-                    failed.push((bed.now.0 - asked.0, err));
+                    failed.push((bed.now.since(asked) / 1_000, err));
                 } else if out == Out::Dial(EU) {
                     bed.session.leg_unreachable(EU, bed.now);
                 }
@@ -286,7 +286,7 @@ fn while_an_ensemble_is_down_requests_fail_quickly_but_paced() {
                 bed.drain()
                     .iter()
                     .filter(|out| matches!(out, Out::Reply(..)))
-                    .map(|_| (bed.now.0 - asked.0, -4)),
+                    .map(|_| (bed.now.since(asked) / 1_000, -4)),
             );
         }
     }
@@ -296,7 +296,7 @@ fn while_an_ensemble_is_down_requests_fail_quickly_but_paced() {
             .all(|(waited, err)| *waited <= 250 && *err == code::CONNECTION_LOSS),
         "{failed:?}"
     );
-    assert!(bed.now.0 >= 10 * 250, "{failed:?}");
+    assert!(bed.milliseconds() >= 10 * 250, "{failed:?}");
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn an_idle_leg_that_holds_nothing_is_retired_and_opened_again_on_demand() {
     while retired.is_empty() {
         bed.ping();
         bed.answer(HOME, Xid::PING, 1, 0);
-        let out = bed.pass_to(bed.now.0 + 1_000);
+        let out = bed.pass_to(bed.milliseconds() + 1_000);
         for out in out {
             if out == Out::Forget(EU) {
                 bed.session.forgotten(EU, bed.now);
@@ -471,7 +471,7 @@ fn an_idle_leg_that_holds_nothing_is_retired_and_opened_again_on_demand() {
                     matches!(closed[..], [Out::Leg(EU, _, OpCode::CloseSession)]),
                     "{closed:?}"
                 );
-                retired.push((bed.now.0, own(&closed, 0)));
+                retired.push((bed.milliseconds(), own(&closed, 0)));
             } else if out == sent(EU, -2, OpCode::Ping) {
                 bed.answer(EU, Xid::PING, 5, 0);
             }
@@ -488,7 +488,7 @@ fn an_idle_leg_that_holds_nothing_is_retired_and_opened_again_on_demand() {
 fn a_leg_that_holds_something_is_not_retired() {
     let mut bed = owning();
     bed.session.legs.get(EU).used = Tick(0);
-    bed.now = Tick(3_000_000);
+    bed.now = Tick::at(3_000_000);
     bed.ping();
     bed.session.tick(bed.now);
     assert!(
