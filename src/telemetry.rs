@@ -7,9 +7,12 @@ mod gauges;
 mod page;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::dial::{Circuits, LegError};
@@ -21,6 +24,7 @@ pub(crate) use count::{Ending, Outcome, Record, Reload, Tallies};
 use counters::{OfEnsemble, Threads};
 pub(crate) use gauges::{CountedLeg, Holdings};
 use page::Page;
+pub(crate) use traffic::{Latency, Traffic};
 
 /// Counts what the sidecar does; all clones count together. One lives as long as the process does,
 /// so that counters go on over reloads.
@@ -30,9 +34,20 @@ pub struct Telemetry(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     threads: Threads,
+    started: Started,
     /// Whether the file on disk could not be used when it was last read.
     rejected: AtomicBool,
     seen: RwLock<Option<Seen>>,
+}
+
+/// When counting began.
+#[derive(Debug)]
+struct Started(Instant);
+
+impl Default for Started {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
 }
 
 /// What is looked at when the metrics are asked for, instead of being counted.

@@ -41,6 +41,7 @@ use crate::config::{Config, Server};
 use crate::dial::Dialer;
 use crate::net::Network;
 use crate::route::EnsembleId;
+use crate::telemetry::Telemetry;
 use crate::wire::words::{Role, Srvr};
 use server::{Listed, Probe};
 
@@ -87,7 +88,12 @@ impl Found {
 
 /// Reaches everything in the file and judges what it found.
 pub async fn run(config: &Arc<Config>, missing: Missing, progress: &Progress) -> Report {
-    let dialer = Dialer::new(Arc::clone(config), Network::default(), None);
+    let dialer = Dialer::new(
+        Arc::clone(config),
+        Network::default(),
+        None,
+        Telemetry::default(),
+    );
     let mut found = ask_all(config, &dialer, progress).await;
     progress.phase("comparing ensembles");
     read_clocks(&dialer, &mut found).await;

@@ -42,7 +42,6 @@ use super::Shared;
 use super::client::Turned;
 use crate::net::Stream;
 use crate::wire::words::{NOT_LISTED, NOT_SERVING, Word};
-use home::Home;
 use view::{Load, View};
 
 /// How long a relayed answer may take.
@@ -72,6 +71,18 @@ pub(super) async fn answer(client: Stream, word: Word, shared: &Shared) -> Resul
 
 fn or_not_serving(words: Option<String>) -> String {
     words.unwrap_or_else(|| NOT_SERVING.to_owned())
+}
+
+/// What there is to say about clients.
+async fn load(shared: &Shared) -> Load {
+    let census = shared.registry.census();
+    Load {
+        connected: census.connected,
+        parked: census.parked,
+        traffic: shared.telemetry.traffic(shared.config.home()),
+        uptime: shared.telemetry.uptime(),
+        ..Load::default()
+    }
 }
 
 async fn view(shared: &Shared) -> View<'_> {

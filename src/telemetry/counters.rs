@@ -54,7 +54,7 @@ impl Times {
         self.sum.add(microseconds);
     }
 
-    fn absorb(&self, other: &Self) {
+    pub(super) fn absorb(&self, other: &Self) {
         for (mine, others) in self.buckets.iter().zip(&other.buckets) {
             mine.add(others.value());
         }

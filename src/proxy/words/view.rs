@@ -4,10 +4,11 @@
 use std::fmt::{Display, Write as _};
 use std::fs;
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::home::Home;
 use crate::config::{Config, Server};
+use crate::telemetry::{Latency, Traffic};
 use crate::wire::words::{Facts, Role};
 use crate::wire::{SessionId, Zxid};
 
@@ -22,36 +23,18 @@ pub(super) struct View<'c> {
 #[derive(Debug, Default)]
 pub(super) struct Load {
     /// Sessions that a connection serves.
-    pub(super) connected: usize,
+    pub(super) connected: u64,
     /// Sessions whose clients are away.
-    pub(super) parked: usize,
-    /// Remote legs of those that are connected.
-    pub(super) remote_legs: usize,
+    pub(super) parked: u64,
     /// Requests that clients wait for.
     pub(super) outstanding: usize,
-    /// Frames from clients, since the start.
-    pub(super) received: u64,
-    /// Frames to clients, since the start.
-    pub(super) sent: u64,
-    pub(super) latency: Latency,
-    /// Since the start.
-    pub(super) switches: u64,
-    /// Since the start.
-    pub(super) barriers: u64,
+    pub(super) traffic: Traffic,
     /// The largest zxid of home that a reply has shown.
     pub(super) shown: Zxid,
-    /// Since the start, in milliseconds.
-    pub(super) uptime: u128,
+    /// Since the start.
+    pub(super) uptime: Duration,
     /// The connected ones, as many as are worth listing.
     pub(super) clients: Vec<Client>,
-}
-
-/// Milliseconds from a request to its reply, since the start.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Latency {
-    pub(super) least: u64,
-    pub(super) mean: f64,
-    pub(super) most: u64,
 }
 
 /// One client.
@@ -99,14 +82,14 @@ impl View<'_> {
 
     fn figures(&self, out: &mut String) {
         let Load {
-            latency: Latency { least, mean, most },
-            received,
-            sent,
             connected,
             outstanding,
+            traffic,
             ..
         } = &self.load;
-        let mean = Mean(*mean);
+        let (received, sent) = (traffic.requests, traffic.replies);
+        let Latency { least, mean, most } = traffic.latency;
+        let mean = Mean(mean);
         put(
             out,
             format_args!(
@@ -143,14 +126,14 @@ impl View<'_> {
         };
         line("version", &version(&self.home));
         line("server_state", &self.mode());
-        line("min_latency", &load.latency.least);
-        line("avg_latency", &Mean(load.latency.mean));
-        line("max_latency", &load.latency.most);
-        line("packets_received", &load.received);
-        line("packets_sent", &load.sent);
+        line("min_latency", &load.traffic.latency.least);
+        line("avg_latency", &Mean(load.traffic.latency.mean));
+        line("max_latency", &load.traffic.latency.most);
+        line("packets_received", &load.traffic.requests);
+        line("packets_sent", &load.traffic.replies);
         line("num_alive_connections", &load.connected);
         line("outstanding_requests", &load.outstanding);
-        line("uptime", &load.uptime);
+        line("uptime", &load.uptime.as_millis());
         if let Some(facts) = self.home.facts() {
             line("znode_count", &facts.nodes);
         }
@@ -165,9 +148,9 @@ impl View<'_> {
         line("zoonet_fingerprint", &self.config.fingerprint());
         line("zoonet_ensembles", &self.config.ensembles.len());
         line("zoonet_parked_sessions", &load.parked);
-        line("zoonet_remote_legs", &load.remote_legs);
-        line("zoonet_switches", &load.switches);
-        line("zoonet_barriers", &load.barriers);
+        line("zoonet_remote_legs", &load.traffic.remote_legs);
+        line("zoonet_switches", &load.traffic.switches);
+        line("zoonet_barriers", &load.traffic.barriers);
         out
     }
 }
@@ -317,12 +300,15 @@ mod tests {
         Load {
             connected: 1,
             outstanding: 2,
-            received: 30,
-            sent: 28,
-            latency: Latency {
-                least: 0,
-                mean: 1.234_56,
-                most: 17,
+            traffic: Traffic {
+                requests: 30,
+                replies: 28,
+                latency: Latency {
+                    least: 0,
+                    mean: 1.234_56,
+                    most: 17,
+                },
+                ..Traffic::default()
             },
             clients: vec![Client {
                 peer: Some(([127, 0, 0, 1], 40_000).into()),
