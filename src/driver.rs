@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::dial::Dialer;
 use crate::net::{Peer, Stream};
-use crate::registry::{Command, Mailbox};
+use crate::registry::{Command, Mailbox, Report};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
 use crate::telemetry::{CountedLeg, Ending, Holdings, Tallies, Watcher};
@@ -100,6 +100,9 @@ pub(crate) struct Driver {
     closing: Option<Instant>,
     watcher: Watcher,
     holdings: Holdings,
+    /// Frames from the client and to it.
+    received: u64,
+    sent: u64,
 }
 
 impl Driver {
@@ -128,6 +131,8 @@ impl Driver {
             closing: None,
             holdings: watcher.telemetry().holdings(),
             watcher,
+            received: 0,
+            sent: 0,
         }
     }
 
@@ -157,7 +162,7 @@ impl Driver {
             }
             let mut moved = match self.take_commands(cx) {
                 Some(Command::TakeOver) => return Poll::Ready(End::TakenOver),
-                Some(Command::Stop | Command::Reload(..)) => true,
+                Some(Command::Stop | Command::Reload(..) | Command::Describe(_)) => true,
                 None => false,
             };
             moved |= self.take_arrivals(cx);
@@ -185,11 +190,24 @@ impl Driver {
                     self.dialer = dialer.clone();
                     self.session.reload(Arc::clone(settings));
                 }
+                // Who has asked may have gone meanwhile.
+                Command::Describe(asker) => drop(asker.try_send(self.report())),
             }
             self.act_all();
             last = Some(command);
         }
         last
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            description: self.session.describe(),
+            peer: self.client.address(),
+            since: self.epoch,
+            servers: self.legs.peers().collect(),
+            received: self.received,
+            sent: self.sent,
+        }
     }
 
     /// Writes what waits. Whether that ends the connection.
@@ -312,6 +330,8 @@ impl Driver {
                 self.act_all();
             }
             let end = at + size;
+            self.received += u64::from(from == Side::Client);
+            self.sent += u64::from(verdict == Verdict::ToClient);
             if let Verdict::ToLeg(ensemble) = verdict {
                 let tally = tallies.of(self.watcher.telemetry(), ensemble);
                 tally.asked(bytes.get(at..end).unwrap_or_default());
@@ -393,7 +413,10 @@ impl Driver {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::ToClient(frame) => self.client.queue(frame),
+            Output::ToClient(frame) => {
+                self.sent += 1;
+                self.client.queue(frame);
+            }
             Output::ToLeg(ensemble, frame) => {
                 if let Some(leg) = self.legs.get_mut(ensemble) {
                     self.watcher.telemetry().tally(ensemble).asked(&frame);

@@ -1,18 +1,21 @@
 //! The client sessions of this sidecar: which connection serves each, and what is kept for those
 //! that have none just now.
 
+mod listing;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::dial::Dialer;
 use crate::route::EnsembleId;
 use crate::session::{ParkedLeg, Settings};
 use crate::wire::SessionId;
+pub(crate) use listing::{Listed, Report};
 
 /// How long a new connection of a session waits for the older one to let go.
 const TAKEOVER: Duration = Duration::from_secs(2);
@@ -31,6 +34,8 @@ pub(crate) enum Command {
     Stop,
     /// The configuration has changed.
     Reload(Arc<Settings>, Dialer),
+    /// Somebody wants to know how the connection is.
+    Describe(mpsc::Sender<Report>),
 }
 
 /// Where a connection is told.

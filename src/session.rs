@@ -19,6 +19,7 @@
 
 mod answer;
 mod auth;
+mod describe;
 mod drain;
 mod event;
 mod gather;
@@ -40,6 +41,7 @@ mod translate;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use describe::{Description, Holdings, LegDescription, LegState};
 pub use event::{ClientFault, Event, LegFault, Loss};
 pub use legs::ParkedLeg;
 pub use meter::{Meter, Replied};

@@ -64,7 +64,7 @@ fn words_about_what_a_server_stores_are_relayed() {
         let relayed = ask(sidecar.address(), &[word.as_bytes()], None);
         assert_ne!(direct, not_listed(word));
         // What a line begins with stays the same from one moment to the next.
-        assert_eq!(shape(&relayed)[0], shape(&direct)[0], "{word}");
+        assert_eq!(shape(&relayed).first(), shape(&direct).first(), "{word}");
     }
     let log = sidecar.log();
     assert!(!log.contains("WARN zoonet::proxy"), "{log}");

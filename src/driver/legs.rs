@@ -1,5 +1,7 @@
 //! The connections to ensembles.
 
+use std::net::SocketAddr;
+
 use super::pipe::Pipe;
 use crate::net::Peer;
 use crate::route::EnsembleId;
@@ -70,6 +72,13 @@ impl Legs {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (EnsembleId, &mut Pipe)> {
         self.0.iter_mut().map(|leg| (leg.ensemble, &mut leg.pipe))
+    }
+
+    /// The servers that are connected to, where they have addresses.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (EnsembleId, SocketAddr)> {
+        self.0
+            .iter()
+            .filter_map(|leg| Some((leg.ensemble, leg.peer.address?)))
     }
 
     pub(super) fn pipes(&self) -> impl Iterator<Item = &Pipe> {

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -85,6 +86,11 @@ impl Pipe {
             written: 0,
             broken: false,
         }
+    }
+
+    /// Where the other side is, if it has an address.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.stream.address()
     }
 
     /// How many bytes wait to be written.

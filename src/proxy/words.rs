@@ -41,11 +41,15 @@ use tokio::time::timeout;
 use super::Shared;
 use super::client::Turned;
 use crate::net::Stream;
+use crate::registry::Listed;
 use crate::wire::words::{NOT_LISTED, NOT_SERVING, Word};
 use view::{Load, View};
 
 /// How long a relayed answer may take.
 const BOUND: Duration = Duration::from_secs(10);
+
+/// How many clients are asked and listed; of more a list is of no use in this form.
+const CLIENTS: usize = 10_000;
 
 /// How long a client may take to close when it has its answer.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -75,14 +79,21 @@ fn or_not_serving(words: Option<String>) -> String {
 
 /// What there is to say about clients.
 async fn load(shared: &Shared) -> Load {
-    let census = shared.registry.census();
-    Load {
-        connected: census.connected,
-        parked: census.parked,
+    let listing = shared.registry.list(None, CLIENTS).await;
+    let mut load = Load {
+        connected: listing.connected,
+        parked: listing.parked,
         traffic: shared.telemetry.traffic(shared.config.home()),
         uptime: shared.telemetry.uptime(),
         ..Load::default()
+    };
+    for listed in listing.sessions.into_values() {
+        // Whoever does not tell of itself is busy, and counted above.
+        if let Listed::Connected(report) = listed {
+            load.add(&report, shared.config.home());
+        }
     }
+    load
 }
 
 async fn view(shared: &Shared) -> View<'_> {

@@ -20,6 +20,7 @@ pub(super) use note::Note;
 
 use frames::chunks;
 
+use super::describe::Holdings;
 use crate::wire::jute::Reader;
 use crate::wire::opcode::{OpCode, Target};
 use crate::wire::reply::{self, ReplyHeader, ResultBody};
@@ -131,6 +132,15 @@ impl Ledger {
     /// Whether any watch is armed, or to be armed.
     pub(super) fn watches(&self) -> bool {
         !self.is_complete() || self.lists.iter().any(|list| !list.is_empty())
+    }
+
+    /// How much is armed and owned.
+    pub(super) fn holdings(&self) -> Holdings {
+        Holdings {
+            watches: self.lists.iter().map(BTreeMap::len).sum(),
+            ephemerals: self.ephemerals.len(),
+            complete: self.is_complete() && !self.unknown_ephemerals,
+        }
     }
 
     /// Takes note of the reply to a request.
@@ -455,6 +465,15 @@ impl Owned {
         Self {
             paths: BTreeSet::new(),
             others: true,
+        }
+    }
+
+    /// How many there are; nothing is known of watches here.
+    pub(super) fn holdings(&self) -> Holdings {
+        Holdings {
+            watches: 0,
+            ephemerals: self.paths.len(),
+            complete: !self.others,
         }
     }
 }

@@ -267,6 +267,11 @@ impl Leg {
         Some(oldest.sent.max(self.answered))
     }
 
+    /// How many requests are on their way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Whether a ping of the client's is on its way.
     pub(super) fn client_pings(&self) -> bool {
         self.in_flight

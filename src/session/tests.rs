@@ -2,6 +2,7 @@
 
 mod bed;
 mod close;
+mod described;
 mod gathered;
 mod liveness;
 mod loss;

@@ -8,6 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use super::home::Home;
 use crate::config::{Config, Server};
+use crate::registry::Report;
+use crate::route::EnsembleId;
+use crate::session::Description;
 use crate::telemetry::{Latency, Traffic};
 use crate::wire::words::{Facts, Role};
 use crate::wire::{SessionId, Zxid};
@@ -23,9 +26,9 @@ pub(super) struct View<'c> {
 #[derive(Debug, Default)]
 pub(super) struct Load {
     /// Sessions that a connection serves.
-    pub(super) connected: u64,
+    pub(super) connected: usize,
     /// Sessions whose clients are away.
-    pub(super) parked: u64,
+    pub(super) parked: usize,
     /// Requests that clients wait for.
     pub(super) outstanding: usize,
     pub(super) traffic: Traffic,
@@ -156,6 +159,30 @@ impl View<'_> {
 }
 
 impl Load {
+    /// Adds what a connection tells of itself.
+    pub(super) fn add(&mut self, report: &Report, home: EnsembleId) {
+        let Description {
+            session,
+            timeout,
+            outstanding,
+            ref legs,
+            ..
+        } = report.description;
+        let homes = legs.iter().filter(|leg| leg.ensemble == home);
+        let shown = homes.map(|leg| leg.zxid).max().unwrap_or_default();
+        self.shown = self.shown.max(shown);
+        self.outstanding += outstanding;
+        self.clients.push(Client {
+            peer: report.peer,
+            session,
+            since: SystemTime::now() - report.since.elapsed(),
+            timeout,
+            outstanding,
+            received: report.received,
+            sent: report.sent,
+        });
+    }
+
     pub(super) fn cons(&self) -> String {
         let mut out = String::new();
         for client in &self.clients {

@@ -1,0 +1,211 @@
+//! Which sessions there are, for whoever operates the sidecar. Connections tell of themselves when
+//! they are asked, so that nothing is kept up to date that nobody looks at.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Command, Entry, Mailbox, Registry, lock};
+use crate::route::EnsembleId;
+use crate::session::{Description, LegDescription};
+use crate::wire::SessionId;
+
+/// How long connections have to tell of themselves: each does when its task runs next.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// What a connection tells of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) description: Description,
+    /// The client's address.
+    pub(crate) peer: Option<SocketAddr>,
+    /// When its connection became a session.
+    pub(crate) since: Instant,
+    /// The servers its legs are connected to.
+    pub(crate) servers: Vec<(EnsembleId, SocketAddr)>,
+    /// Frames from the client.
+    pub(crate) received: u64,
+    /// Frames to it.
+    pub(crate) sent: u64,
+}
+
+/// One session.
+#[derive(Clone, Debug)]
+pub(crate) enum Listed {
+    /// A connection serves it.
+    Connected(Report),
+    /// A connection serves it that did not tell of itself in time.
+    Silent,
+    /// Its client is away.
+    Parked {
+        legs: Vec<LegDescription>,
+        /// When the remote sessions are over, unless something keeps them.
+        over: Instant,
+        /// Until when it is known what they were.
+        until: Instant,
+    },
+}
+
+/// Some of the sessions, and how many there are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) connected: usize,
+    pub(crate) parked: usize,
+    /// In the order of their ids.
+    pub(crate) sessions: BTreeMap<SessionId, Listed>,
+}
+
+impl Registry {
+    /// The first `limit` sessions behind `after`, in the order of their ids.
+    pub(crate) async fn list(&self, after: Option<SessionId>, limit: usize) -> Listing {
+        let (mut listing, asked) = self.known(after, limit);
+        // As large as what is asked for: nobody waits with its answer.
+        let (sender, mut reports) = mpsc::channel(asked.len().max(1));
+        for mailbox in asked {
+            mailbox.send(Command::Describe(sender.clone()));
+        }
+        drop(sender);
+        let deadline = Instant::now() + ANSWER;
+        // Ends when all have answered or ended.
+        while let Ok(Some(report)) = timeout_at(deadline, reports.recv()).await {
+            let report: Report = report;
+            let id = report.description.session;
+            listing.sessions.insert(id, Listed::Connected(report));
+        }
+        listing
+    }
+
+    /// What is known without asking, and whom to ask for the rest.
+    fn known(&self, after: Option<SessionId>, limit: usize) -> (Listing, Vec<Arc<Mailbox>>) {
+        let sessions = lock(&self.0);
+        let live = |entry: &&Entry| matches!(entry, Entry::Live { .. });
+        let connected = sessions.values().filter(live).count();
+        let mut ids: Vec<SessionId> = sessions
+            .keys()
+            .filter(|id| Some(**id) > after)
+            .copied()
+            .collect();
+        ids.sort_unstable();
+        ids.truncate(limit);
+        let mut listed = BTreeMap::new();
+        let mut asked = Vec::new();
+        for id in ids {
+            let entry = match sessions.get(&id) {
+                Some(Entry::Live { mailbox, .. }) => {
+                    asked.push(Arc::clone(mailbox));
+                    Listed::Silent
+                }
+                Some(Entry::Parked {
+                    legs, over, until, ..
+                }) => Listed::Parked {
+                    legs: legs
+                        .iter()
+                        .map(crate::session::ParkedLeg::describe)
+                        .collect(),
+                    over: *over,
+                    until: *until,
+                },
+                None => continue,
+            };
+            listed.insert(id, entry);
+        }
+        let listing = Listing {
+            connected,
+            parked: sessions.len() - connected,
+            sessions: listed,
+        };
+        (listing, asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::registry::Place;
+    use crate::session::ParkedLeg;
+    use crate::wire::connect::Credentials;
+
+    /// Answers as a driver does, as often as it is asked.
+    async fn answers(place: &Place, id: SessionId) {
+        poll_fn(|cx| {
+            for command in place.mailbox.take(cx) {
+                if let Command::Describe(sender) = command {
+                    let description = Description {
+                        session: id,
+                        timeout: 4_000,
+                        current: EnsembleId::new(0),
+                        outstanding: 0,
+                        waiting: 0,
+                        legs: Vec::new(),
+                    };
+                    let report = Report {
+                        description,
+                        peer: None,
+                        since: Instant::now(),
+                        servers: Vec::new(),
+                        received: 0,
+                        sent: 0,
+                    };
+                    sender.try_send(report).unwrap();
+                }
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_answers_is_described_and_who_does_not_is_named() {
+        let registry = Registry::default();
+        let [one, two, three] = [1, 2, 3].map(SessionId);
+        let (place, _) = registry.enter(one, [0; 16]).await;
+        let (_silent, _) = registry.enter(two, [0; 16]).await;
+        let credentials = Credentials {
+            session: SessionId(9),
+            password: [2; 16],
+            timeout: 4_000,
+        };
+        let leg = ParkedLeg::restored(EnsembleId::new(1), credentials);
+        registry.restore(three, vec![leg]);
+        let listing = tokio::select! {
+            () = answers(&place, one) => unreachable!(),
+            listing = registry.list(None, 10) => listing,
+        };
+        assert_eq!((listing.connected, listing.parked), (2, 1));
+        let states: Vec<_> = listing.sessions.values().collect();
+        assert!(
+            matches!(
+                states[..],
+                [Listed::Connected(_), Listed::Silent, Listed::Parked { .. }]
+            ),
+            "{states:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_as_long_as_wanted_and_goes_on_where_it_ended() {
+        let registry = Registry::default();
+        for id in (1..=5).map(SessionId) {
+            registry.restore(id, Vec::new());
+        }
+        let ids = |listing: Listing| -> Vec<i64> {
+            listing
+                .sessions
+                .into_keys()
+                .map(|SessionId(id)| id)
+                .collect()
+        };
+        assert_eq!(ids(registry.list(None, 2).await), [1, 2]);
+        assert_eq!(ids(registry.list(Some(SessionId(2)), 2).await), [3, 4]);
+        let last = registry.list(Some(SessionId(4)), 2).await;
+        assert_eq!((last.connected, last.parked), (0, 5), "totals are of all");
+        assert_eq!(ids(last), [5]);
+    }
+}
