@@ -1,7 +1,10 @@
-//! What operators and strangers meet: the command line, broken frames, four-letter words.
+//! What operators and strangers meet: the command line, the admin endpoints, broken frames,
+//! four-letter words.
 
+mod admin;
 mod command_line;
 mod hostile;
 mod online;
+mod page;
 mod unasked;
 mod words;

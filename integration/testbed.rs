@@ -15,6 +15,8 @@
     reason = "a bed that fails has no caller who could mend it"
 )]
 
+pub(crate) mod browser;
+pub(crate) mod http;
 pub(crate) mod launch;
 pub(crate) mod ports;
 pub(crate) mod python;

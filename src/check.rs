@@ -16,6 +16,9 @@ pub fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         Some(admin) => writeln!(out, "admin        {admin}")?,
         None => writeln!(out, "admin        off")?,
     }
+    if !config.admin_names.is_empty() {
+        writeln!(out, "  names      {}", config.admin_names.join(", "))?;
+    }
     writeln!(out, "home         {}", config.ensemble(config.home()).name)?;
     let words: Vec<String> = config.words.iter().map(ToString::to_string).collect();
     writeln!(out, "words        {}", words.join(", "))?;
@@ -76,7 +79,7 @@ fn list(servers: &[Server]) -> String {
 mod tests {
     use super::*;
 
-    const TWO: &str = "home: us\nensembles:\n  us: { servers: [a:1, b:2], barrier: quorum }\n  \
+    const TWO: &str = "admin_names: [Zoonet.us]\nhome: us\nensembles:\n  us: { servers: [a:1, b:2], barrier: quorum }\n  \
                        eu: { servers: ['[::1]:3'], prefer: [c:4] }\nroutes:\n  /: us\n  \
                        /legacy: { ensemble: eu, root: /old }\n";
 
@@ -87,7 +90,7 @@ mod tests {
         summary(&config, &mut out).unwrap();
         let fingerprint = config.fingerprint();
         let expected = format!(
-            "listen       127.0.0.1:2181\nadmin        off\nhome         us\n\
+            "listen       127.0.0.1:2181\nadmin        off\n  names      zoonet.us\nhome         us\n\
              words        envi, isro, mntr, ruok, srvr\n\
              ensemble     eu\n  servers    [::1]:3\n  prefer     c:4\n  barrier    sync\n\
              ensemble     us\n  servers    a:1, b:2\n  barrier    quorum\n\

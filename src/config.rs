@@ -16,6 +16,7 @@
 
 mod check;
 mod complaint;
+mod effective;
 mod raw;
 mod scalar;
 #[cfg(test)]
@@ -40,6 +41,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics, health and status are served, if at all.
     pub admin: Option<SocketAddr>,
+    /// Names by which browsers and scrapers may ask for that, in lower case; addresses and
+    /// `localhost` are always fine.
+    pub admin_names: Vec<String>,
     /// Where the leg table is kept.
     pub state: Option<PathBuf>,
     /// Sorted by name; an [`EnsembleId`] is a position in this list.

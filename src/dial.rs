@@ -5,6 +5,7 @@
 //! behind the zxid its client has seen, and says so by closing (protocol.md 1.4). A server that
 //! refuses the session has spoken for its ensemble.
 
+mod ask;
 mod circuit;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
 use crate::wire::words::Role;
 use crate::wire::{SessionId, WireFault, Xid, Zxid};
+pub(crate) use ask::{Unanswered, exchange};
 use circuit::Circuit;
 
 /// Largest handshake answer: stock servers send 37 bytes.
@@ -317,20 +319,9 @@ impl Dialer {
 
     /// Asks a server what it is; `None` when it does not say.
     pub async fn role(&self, peer: &Peer) -> Option<Role> {
-        let ask = async { Self::srvr(self.network.connect(peer).await?).await };
+        let ask = async { exchange(self.network.connect(peer).await?, *b"srvr").await };
         let answer = timeout(self.config.connect_timeout, ask).await.ok()?.ok()?;
         Role::of_srvr(&answer)
-    }
-
-    /// Asks `srvr` on a connection on which nothing was said yet; the answer, as far as it is read.
-    ///
-    /// # Errors
-    /// When the connection breaks.
-    pub(crate) async fn srvr(mut stream: Stream) -> io::Result<Vec<u8>> {
-        stream.write_all(b"srvr").await?;
-        let mut answer = Vec::new();
-        stream.take(SRVR_LIMIT).read_to_end(&mut answer).await?;
-        Ok(answer)
     }
 
     /// Connects to one server, within the time it has for that.

@@ -20,6 +20,8 @@ pub mod route;
 pub mod session;
 
 #[cfg(feature = "proxy")]
+mod admin;
+#[cfg(feature = "proxy")]
 pub mod check;
 #[cfg(feature = "proxy")]
 pub mod config;

@@ -172,9 +172,6 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
             "no `state`: sessions on remote ensembles do not survive a restart of the sidecar"
         );
     }
-    if config.admin.is_some() {
-        tracing::warn!("`admin` is not used by this version: nothing is served there");
-    }
     for ensemble in &config.ensembles {
         if ensemble.policy.barrier == BarrierKind::None {
             tracing::warn!(ensemble = %ensemble.name, "`barrier: none`: no consistency guarantee");

@@ -1,4 +1,4 @@
-//! Accepts clients: four-letter words are relayed, handshakes become sessions. Stops and reloads.
+//! Accepts clients: four-letter words are answered, handshakes become sessions. Stops and reloads.
 
 mod client;
 mod reload;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::field::display;
 
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::net::{Listener, Network};
@@ -43,6 +44,14 @@ pub enum RunError {
         /// Why.
         cause: io::Error,
     },
+    /// The address for operators cannot be listened on.
+    #[error("cannot listen on {address} for `admin`: {cause}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
     /// The leg table cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -55,14 +64,14 @@ pub enum RunError {
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// What every connection needs.
-struct Shared {
-    config: Arc<Config>,
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
     settings: Arc<Settings>,
     network: Network,
-    dialer: Dialer,
-    registry: Registry,
+    pub(crate) dialer: Dialer,
+    pub(crate) registry: Registry,
     store: Option<Store>,
-    telemetry: Telemetry,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Shared {
@@ -99,10 +108,10 @@ impl Shared {
 
 /// The configuration in use.
 #[derive(Clone)]
-struct Current(Arc<RwLock<Arc<Shared>>>);
+pub(crate) struct Current(Arc<RwLock<Arc<Shared>>>);
 
 impl Current {
-    fn get(&self) -> Arc<Shared> {
+    pub(crate) fn get(&self) -> Arc<Shared> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -163,12 +172,20 @@ impl Proxy {
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
-    let address = config.listen;
+    let (address, admin_address) = (config.listen, config.admin);
     let store = open_store(&config)?;
     let proxy = Proxy::new(config, Network::Tcp, store);
     let listener = TcpListener::bind(address)
         .await
         .map_err(|cause| RunError::Listen { address, cause })?;
+    let admin = match admin_address {
+        None => None,
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|cause| RunError::Admin { address, cause })?,
+        ),
+    };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
@@ -176,6 +193,13 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     tracing::info!(%bound, "listening");
     // For whoever started us with port 0 and waits to be told.
     writeln!(io::stdout(), "listening on {bound}")?;
+    if let Some(listener) = admin {
+        let bound_admin = listener.local_addr()?;
+        tracing::info!(bound = %bound_admin, "listening for operators");
+        writeln!(io::stdout(), "admin on {bound_admin}")?;
+        let admin = Admin::new(proxy.current.clone(), proxy.connections.clone(), bound);
+        tokio::spawn(admin.serve(listener));
+    }
     notify(&[NotifyState::Ready]);
     tokio::select! {
         () = proxy.serve(Listener::Tcp(listener)) => {}

@@ -3,6 +3,7 @@
 mod catalogue;
 mod count;
 mod counters;
+mod figures;
 mod gauges;
 mod page;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::session::{Event, Loss};
 use crate::wire::SessionId;
 pub(crate) use count::{Ending, Outcome, Record, Reload, Tallies};
 use counters::{OfEnsemble, Threads};
+pub(crate) use figures::{Figures, bounds};
 pub(crate) use gauges::{CountedLeg, Holdings};
 use page::Page;
 pub(crate) use traffic::{Latency, Traffic};

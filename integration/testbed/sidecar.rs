@@ -29,6 +29,7 @@ pub(crate) struct Setup {
     settings: Vec<String>,
     log: String,
     listen: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
     variables: Vec<(String, OsString)>,
 }
 
@@ -55,6 +56,7 @@ impl Setup {
             settings: Vec::new(),
             log: "zoonet=debug,info".to_owned(),
             listen: None,
+            admin: None,
             variables: Vec::new(),
         }
     }
@@ -131,6 +133,12 @@ impl Setup {
         self
     }
 
+    /// Has it answer operators, on a port of the bed's own.
+    pub(crate) fn admin(mut self) -> Self {
+        self.admin = Some(ports::reserve());
+        self
+    }
+
     /// Sets a variable of its environment.
     pub(crate) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.variables.push((name.to_owned(), value.into()));
@@ -147,6 +155,7 @@ impl Setup {
         let config = scratch.write("zoonet.yaml", &self.yaml(address, &state));
         let sidecar = Sidecar {
             address,
+            admin: self.admin,
             program: program.as_ref().to_owned(),
             config,
             variables: self.variables.clone(),
@@ -166,6 +175,9 @@ impl Setup {
             self.log,
         );
         let mut line = |line: &str| writeln!(text, "{line}").expect("a string takes all");
+        if let Some(admin) = self.admin {
+            line(&format!("admin: {admin}"));
+        }
         for setting in &self.settings {
             line(setting);
         }
@@ -188,6 +200,7 @@ impl Setup {
 #[derive(Debug)]
 pub(crate) struct Sidecar {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     program: PathBuf,
     config: PathBuf,
     variables: Vec<(String, OsString)>,
@@ -199,6 +212,11 @@ impl Sidecar {
     /// Where clients connect, before and after a restart.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it answers operators; panics unless [`Setup::admin`] was called.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.expect("the setup asks for it")
     }
 
     /// Its configuration file, for tests that change it under way.
@@ -282,6 +300,10 @@ impl Sidecar {
             self.address.to_string(),
             "it listens where told to"
         );
+        if let Some(admin) = self.admin {
+            let told = lines.after("admin on ", START);
+            assert_eq!(told, Some(admin.to_string()), "it answers where told to");
+        }
         *self.running() = Some(process);
     }
 

@@ -52,6 +52,7 @@ impl Checker {
         let config = Config {
             listen,
             admin,
+            admin_names: self.admin_names(raw.admin_names.as_ref()),
             state: self.optional(raw.state.as_ref(), scalar::absolute),
             ensembles,
             limits: Limits {
@@ -129,6 +130,12 @@ impl Checker {
             words.extend(found.unwrap_or_default());
         }
         words
+    }
+
+    fn admin_names(&mut self, raw: Option<&Spanned<Vec<Text>>>) -> Vec<String> {
+        let written = raw.map_or(&[][..], |names| &names.value);
+        let name = |text| self.optional(Some(text), scalar::host_name);
+        written.iter().filter_map(name).collect()
     }
 
     fn ensembles(&mut self, raw: Option<Spanned<Pairs<RawEnsemble>>>) -> Vec<Ensemble> {

@@ -153,6 +153,8 @@ pub enum Complaint {
     Port { found: String, port: String },
     #[error("`{host}` in `{found}` is neither a host name nor an IP address; IPv6 is [::1]:2181")]
     Host { found: String, host: String },
+    #[error("`{found}` is not a host name; expected one without a port: zoonet.us.example")]
+    HostName { found: String },
     #[error("`{found}` is listed already, in line {line}")]
     DuplicateServer { found: String, line: u64 },
     #[error("`{found}` belongs to ensemble `{owner}` already, in line {line}")]

@@ -23,6 +23,8 @@ pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
     pub(super) admin: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) admin_names: Option<Spanned<Vec<Text>>>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) home: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) state: Option<Text>,

@@ -211,6 +211,16 @@ pub(super) fn server(written: &str) -> Result<Server, Complaint> {
     }
 }
 
+/// A name without a port, in lower case; `localhost` and addresses need not be said.
+pub(super) fn host_name(written: &str) -> Result<String, Complaint> {
+    match check_host(written) {
+        Some(name) if !written.contains(':') => Ok(name),
+        Some(_) | None => Err(Complaint::HostName {
+            found: written.to_owned(),
+        }),
+    }
+}
+
 /// Lower case, so that one server has one spelling.
 fn check_host(host: &str) -> Option<String> {
     if let Some(inner) = host.strip_prefix('[') {

@@ -220,3 +220,44 @@ fn unreadable_files_are_named() {
         "{error}"
     );
 }
+
+#[test]
+fn what_is_in_effect_is_a_file_that_says_the_same() {
+    let mut files = yaml_files(&folder(""));
+    files.extend(["us/zoonet.yaml", "eu/zoonet.yaml"].map(folder));
+    let mut configs: Vec<Config> = files
+        .iter()
+        .map(|file| Config::load(file).unwrap())
+        .collect();
+    configs.push(
+        parse(
+            "listen: 0.0.0.0:0\nallow_remote: true\nadmin: 127.0.0.1:0\nadmin_names: [Zoonet.us]\n\
+             state: /var/x\nframe_limit: 4MiB\nlook_ahead: 65536\noutstanding: 7\n\
+             connect_timeout: 1500ms\nhandshake_timeout: 2m\nrequest_timeout: 3s\n\
+             idle_leg_timeout: 7m\ngrace_period: 1ms\nexpose_config: true\n\
+             log: warn,zoonet=debug\nlog_format: json",
+        )
+        .unwrap(),
+    );
+    for config in configs {
+        let said = serde_json::to_string_pretty(&config.effective()).unwrap();
+        let again = Config::parse("effective", &said).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(again, config, "{said}");
+    }
+}
+
+#[test]
+fn every_key_is_in_effect() {
+    let all = parse("admin: 127.0.0.1:1\nstate: /var/x\nrequest_timeout: 3s").unwrap();
+    let said = serde_json::to_value(all.effective()).unwrap();
+    let error = Config::parse("test", "unknown: key").unwrap_err();
+    let ConfigError::Rejected { mistakes, .. } = error else {
+        panic!("{error}");
+    };
+    let Complaint::UnknownKey { allowed, .. } = &mistakes[0].complaint else {
+        panic!("{mistakes:?}");
+    };
+    for key in allowed {
+        assert!(said.get(key).is_some(), "/config does not show `{key}`");
+    }
+}

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use zookeeper_async::{ZkResult, ZooKeeper};
 
 use crate::config::Server;
-use crate::dial::{Dialer, Refusal};
+use crate::dial::{Dialer, Refusal, exchange};
 use crate::wire::words::{Facts, Srvr};
 
 /// How long opening a session and measuring on it may take: some round trips and a commit.
@@ -210,7 +210,7 @@ async fn reach(dialer: &Dialer, server: &Server) -> Reach {
     };
     let within = begun.elapsed();
     let address = stream.address();
-    let answer = timeout(dialer.config().connect_timeout, Dialer::srvr(stream)).await;
+    let answer = timeout(dialer.config().connect_timeout, exchange(stream, *b"srvr")).await;
     let answer = match answer {
         Err(_) => Answer::Silent,
         Ok(Err(_)) => Answer::Closed,

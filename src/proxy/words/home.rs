@@ -115,9 +115,8 @@ pub(super) async fn ask(dialer: &Dialer) -> Home {
 
 async fn ask_one(dialer: Dialer, server: Server) -> Home {
     let said = async {
-        let stream = dialer.reach(&server).await.ok()?;
-        let answer = Dialer::srvr(stream).await.ok()?;
-        Some(Home::of(Srvr::parse(&answer)))
+        let answer = dialer.ask(&server, *b"srvr").await.ok()?;
+        Some(Home::of(Srvr::parse(&answer.bytes)))
     };
     tokio::select! {
         home = said => home.unwrap_or(Home::Unreachable),

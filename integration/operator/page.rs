@@ -1,0 +1,211 @@
+//! The status page in a real browser. Pictures of it are left in `target/tmp/status-page-*.png`.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::ZOONET;
+use crate::raw::{self, CREATE, EPHEMERAL, OK, Raw};
+use crate::testbed::browser::Browser;
+use crate::testbed::regions;
+use crate::testbed::sidecar::{Setup, Sidecar};
+use crate::testbed::zookeeper::Plan;
+
+const SESSION: u32 = 30_000;
+
+/// Reads and writes on both sides until told to stop; errors too, some.
+fn work(mut client: Raw, on: &AtomicBool) {
+    while on.load(Ordering::Relaxed) {
+        for path in ["/page", "/eu/page", "/page-none"] {
+            client.get(path);
+            client.set(path, b"x");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Ends the work also when a check fails: the thread is waited for.
+struct Until<'a>(&'a AtomicBool);
+
+impl Drop for Until<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A client with a remote ephemeral, and the id of its session there.
+fn client(sidecar: &Sidecar) -> (Raw, String) {
+    let mut client = Raw::connect(sidecar.address(), SESSION);
+    client.make("/page");
+    client.make("/eu");
+    client.make("/eu/page");
+    let ephemeral = raw::create_body(&format!("/eu/page-{:x}", client.session), EPHEMERAL);
+    assert_eq!(client.call(CREATE, &ephemeral).err, OK);
+    let found = crate::testbed::http::get(sidecar.admin(), "/sessions").json();
+    let sessions = found["sessions"].as_array().unwrap();
+    let id = format!("{:#x}", client.session);
+    let one = sessions
+        .iter()
+        .find(|one| one["session"] == id.as_str())
+        .unwrap();
+    let leg = one["legs"][1]["session"].as_str().unwrap().to_owned();
+    (client, leg)
+}
+
+fn open(browser: &Browser, sidecar: &Sidecar) {
+    browser.open(&format!("http://{}/", sidecar.admin()));
+    browser.await_text("#verdict", |text| text == "ready");
+}
+
+/// The numbers in a plot's line of present values.
+fn present(text: &str) -> Vec<f64> {
+    text.split_whitespace()
+        .filter_map(|word| word.replace(',', "").parse().ok())
+        .collect()
+}
+
+fn picture(browser: &Browser, name: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    browser.shot(&folder.join(format!("status-page-{name}.png")));
+}
+
+fn assert_readable(browser: &Browser, how: &str) {
+    let contrast = include_str!("contrast.js").replace('\n', " ");
+    assert_eq!(browser.eval(&contrast), "", "{how}");
+    let wider = browser.eval("document.documentElement.scrollWidth > innerWidth");
+    assert_eq!(
+        wider, "false",
+        "the page itself does not scroll sideways, {how}"
+    );
+}
+
+#[test]
+fn the_page_shows_what_goes_on() {
+    let pair = regions::shared_pair();
+    let setup = Setup::home(&pair.us)
+        .ensemble(&pair.eu)
+        .route("/eu", "eu")
+        .admin();
+    let sidecar = setup.start(ZOONET);
+    let ((busy, _), (_idle, leg)) = (client(&sidecar), client(&sidecar));
+    let browser = Browser::start();
+    browser.size(1280, 900);
+    browser.scheme("light");
+    open(&browser, &sidecar);
+    let on = AtomicBool::new(true);
+    thread::scope(|scope| {
+        scope.spawn(|| work(busy, &on));
+        let _working = Until(&on);
+        let moves = |text: &str| {
+            let now = present(text);
+            now.len() == 2 && now.iter().all(|number| *number > 0.0)
+        };
+        for plot in ["requests", "p50", "p99", "switches", "barriers"] {
+            browser.await_text(&format!("#plot-{plot} .now"), moves);
+        }
+        browser.await_text("#plot-errors .now", |text| {
+            present(text).first().is_some_and(|home| *home > 0.0)
+        });
+        let line = || {
+            browser.eval("document.querySelector('#plot-requests .s0[d]').getAttribute('d').split('L').length")
+        };
+        let before: u32 = line().parse().unwrap();
+        browser.await_text("#uptime", |text| !text.is_empty());
+        thread::sleep(Duration::from_millis(2_500));
+        assert!(line().parse::<u32>().unwrap() > before, "the line grows");
+
+        let ensembles =
+            browser.await_text("#ensembles", |text| text.matches("serving").count() >= 4);
+        for server in [&pair.us.servers()[0], &pair.eu.servers()[0]] {
+            assert!(
+                ensembles.contains(&server.address().to_string()),
+                "{ensembles}"
+            );
+        }
+        assert!(
+            ensembles.contains("home · barrier sync · 1 of 1 serving"),
+            "{ensembles}"
+        );
+        assert!(ensembles.contains("standalone"), "{ensembles}");
+
+        browser.await_text("#session-totals", |text| text == "2 connected, 0 parked");
+        browser.await_text("#sessions", |text| text.contains(&leg));
+        // Both sessions and, for each, a leg per ensemble.
+        let rows = browser.eval("[...document.querySelectorAll('#sessions tbody')].map((body) => body.rows.length).join()");
+        assert_eq!(rows, "3,3");
+        browser.input("find", &leg);
+        browser.await_text("#sessions", |text| {
+            text.contains(&leg) && text.matches("connected").count() == 1
+        });
+        picture(&browser, "light");
+        browser.input("find", "0xdeadbeef");
+        browser.await_text("#sessions", |text| text.contains("No session matches."));
+        browser.input("find", "");
+        browser.await_text("#sessions", |text| text.matches("connected").count() == 2);
+
+        browser.input("path", "/eu/orders");
+        browser.await_text("#goes", |text| text == "to eu, by the rule /eu");
+        browser.input("path", "orders");
+        browser.await_text("#goes", |text| text == "Paths begin with /.");
+        browser.input("path", "/orders");
+        browser.await_text("#goes", |text| text == "to us, by the rule /");
+
+        let ground = || browser.eval("getComputedStyle(document.body).backgroundColor");
+        let light = ground();
+        assert_readable(&browser, "light");
+        browser.scheme("dark");
+        assert_ne!(ground(), light);
+        assert_readable(&browser, "dark");
+        picture(&browser, "dark");
+        browser.scheme("light");
+        browser.size(360, 800);
+        thread::sleep(Duration::from_millis(1_500));
+        assert_readable(&browser, "narrow");
+        picture(&browser, "narrow");
+    });
+    let problems = browser.problems();
+    assert_eq!(problems["errors"], serde_json::json!([]), "{problems}");
+    assert_eq!(problems["foreign"], serde_json::json!([]), "{problems}");
+    assert!(problems["requests"].as_u64().unwrap() > 10, "{problems}");
+
+    // What would be seen of an error, and of a page that asks elsewhere, is seen.
+    browser.eval("void console.error('planted')");
+    let elsewhere =
+        "fetch('http://127.0.0.2:9/planted').then(() => 'let through', () => 'held back')";
+    assert_eq!(browser.eval(elsewhere), "held back");
+    let errors = browser.problems()["errors"].to_string();
+    assert!(errors.contains("planted"), "{errors}");
+    assert!(errors.contains("Content Security Policy"), "{errors}");
+    browser.eval("void document.body.append(Object.assign(document.createElement('p'), { className: 'poor', textContent: 'grey on grey' }))");
+    browser.eval("void (document.querySelector('.poor').style.color = 'rgb(200, 200, 200)')");
+    let contrast = include_str!("contrast.js").replace('\n', " ");
+    assert!(browser.eval(&contrast).contains("grey on grey"));
+}
+
+#[test]
+fn the_page_says_so_when_something_is_wrong() {
+    let home = Plan::new("us").start();
+    let sidecar = Setup::home(&home).admin().start(ZOONET);
+    let browser = Browser::start();
+    open(&browser, &sidecar);
+    assert_eq!(browser.text("#banner"), "", "nothing is wrong yet");
+
+    home.servers()[0].kill();
+    browser.await_text("#verdict", |text| text == "not ready");
+    let banner = browser.text("#banner");
+    assert!(banner.contains("no server of us can be used"), "{banner}");
+    browser.await_text("#ensembles", |text| text.contains("unreachable"));
+    picture(&browser, "not-ready");
+    home.servers()[0].restart();
+    browser.await_text("#verdict", |text| text == "ready");
+    assert_eq!(browser.text("#banner"), "");
+
+    sidecar.kill();
+    browser.await_text("#verdict", |text| text == "no answer");
+    let banner = browser.text("#banner");
+    assert!(banner.contains("has not answered since"), "{banner}");
+    picture(&browser, "no-answer");
+    sidecar.restart();
+    browser.await_text("#verdict", |text| text == "ready");
+}

@@ -1,0 +1,133 @@
+//! A configuration as a file would say it, with its defaults filled in. It is JSON, which is YAML
+//! too: saved, it is a file the sidecar would run by.
+//!
+//! Where a key stands for a secret, it is the path of the file that holds it, and nobody reads that
+//! file for this.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Config, Ensemble, LogFormat, Server};
+use crate::session::{OnExpiry, OnUnreachable};
+
+#[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the keys are what they are")]
+struct Effective<'a> {
+    listen: String,
+    allow_remote: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<String>,
+    admin_names: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    home: &'a str,
+    ensembles: BTreeMap<&'a str, Upstream>,
+    routes: BTreeMap<String, Target<'a>>,
+    expose_config: bool,
+    frame_limit: usize,
+    look_ahead: usize,
+    outstanding: usize,
+    connect_timeout: String,
+    handshake_timeout: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_timeout: Option<String>,
+    idle_leg_timeout: String,
+    grace_period: String,
+    log: &'a str,
+    log_format: &'static str,
+}
+
+#[derive(Serialize)]
+struct Upstream {
+    servers: Vec<String>,
+    prefer: Vec<String>,
+    barrier: &'static str,
+    on_unreachable: &'static str,
+    on_expiry: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Target<'a> {
+    Name(&'a str),
+    Mount { ensemble: &'a str, root: String },
+}
+
+impl Config {
+    /// The configuration in use, without secrets, as JSON that is a configuration file too.
+    pub(crate) fn effective(&self) -> impl Serialize {
+        let local = |address: &std::net::SocketAddr| address.ip().to_canonical().is_loopback();
+        let rules = self.routes.rules().iter().map(|rule| {
+            let ensemble = self.ensemble(rule.ensemble()).name.as_str();
+            let target = match rule.root() {
+                None => Target::Name(ensemble),
+                Some(root) => Target::Mount {
+                    ensemble,
+                    root: String::from_utf8_lossy(root).into_owned(),
+                },
+            };
+            (String::from_utf8_lossy(rule.prefix()).into_owned(), target)
+        });
+        Effective {
+            listen: self.listen.to_string(),
+            allow_remote: !self.admin.iter().chain([&self.listen]).all(local),
+            admin: self.admin.map(|address| address.to_string()),
+            admin_names: &self.admin_names,
+            state: self.state.as_ref().map(|path| path.display().to_string()),
+            home: &self.ensemble(self.home()).name,
+            ensembles: self
+                .ensembles
+                .iter()
+                .map(|ensemble| (ensemble.name.as_str(), Upstream::of(ensemble)))
+                .collect(),
+            routes: rules.collect(),
+            expose_config: self.expose_config,
+            frame_limit: self.limits.frame_limit,
+            look_ahead: self.limits.look_ahead,
+            outstanding: self.limits.outstanding,
+            connect_timeout: written(self.connect_timeout),
+            handshake_timeout: written(self.handshake_timeout),
+            request_timeout: self.request_timeout.map(written),
+            idle_leg_timeout: written(self.idle_leg_timeout),
+            grace_period: written(self.grace_period),
+            log: &self.log,
+            log_format: match self.log_format {
+                LogFormat::Human => "human",
+                LogFormat::Json => "json",
+            },
+        }
+    }
+}
+
+impl Upstream {
+    fn of(ensemble: &Ensemble) -> Self {
+        let list = |servers: &[Server]| servers.iter().map(ToString::to_string).collect();
+        Self {
+            servers: list(&ensemble.servers),
+            prefer: list(&ensemble.prefer),
+            barrier: ensemble.policy.barrier.name(),
+            on_unreachable: match ensemble.policy.on_unreachable {
+                OnUnreachable::Fail => "fail",
+                OnUnreachable::Disconnect => "disconnect",
+            },
+            on_expiry: match ensemble.policy.on_expiry {
+                OnExpiry::Expire => "expire",
+                OnExpiry::Keep => "keep",
+            },
+        }
+    }
+}
+
+/// In the largest unit that says it exactly.
+fn written(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    if milliseconds.is_multiple_of(60_000) {
+        format!("{}m", milliseconds / 60_000)
+    } else if milliseconds.is_multiple_of(1_000) {
+        format!("{}s", milliseconds / 1_000)
+    } else {
+        format!("{milliseconds}ms")
+    }
+}
