@@ -4,6 +4,7 @@
 mod admin;
 mod command_line;
 mod hostile;
+mod metrics;
 mod online;
 mod page;
 mod unasked;

@@ -204,7 +204,11 @@ impl Driver {
             description: self.session.describe(),
             peer: self.client.address(),
             since: self.epoch,
-            servers: self.legs.peers().collect(),
+            servers: self
+                .legs
+                .servers()
+                .map(|(ensemble, server)| (ensemble, server.clone()))
+                .collect(),
             received: self.received,
             sent: self.sent,
         }

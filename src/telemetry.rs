@@ -6,12 +6,14 @@ mod counters;
 mod figures;
 mod gauges;
 mod page;
+pub(crate) mod process;
 #[cfg(test)]
 mod tests;
 mod traffic;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -33,23 +35,16 @@ pub(crate) use traffic::{Latency, Traffic};
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// Seconds since 1970.
+    began: u64,
+    /// The same moment on a clock that nobody sets.
+    started: Instant,
     threads: Threads,
-    started: Started,
     /// Whether the file on disk could not be used when it was last read.
     rejected: AtomicBool,
     seen: RwLock<Option<Seen>>,
-}
-
-/// When counting began.
-#[derive(Debug)]
-struct Started(Instant);
-
-impl Default for Started {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
 }
 
 /// What is looked at when the metrics are asked for, instead of being counted.
@@ -58,6 +53,19 @@ pub(crate) struct Seen {
     pub(crate) config: Arc<Config>,
     pub(crate) circuits: Circuits,
     pub(crate) registry: Registry,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            began: since_1970.map_or(0, |since| since.as_secs()),
+            started: Instant::now(),
+            threads: Threads::default(),
+            rejected: AtomicBool::default(),
+            seen: RwLock::default(),
+        }
+    }
 }
 
 impl Telemetry {
@@ -76,6 +84,8 @@ impl Telemetry {
         let rejected = self.0.rejected.load(Ordering::Relaxed);
         page.number(&catalogue::RELOADED, &[], (!rejected).into());
         page.number(&catalogue::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
+        page.number(&catalogue::START_TIME, &[], self.0.began);
+        process::show(&mut page);
         page.text()
     }
 

@@ -165,16 +165,22 @@ impl Running {
 
 /// The interpreter `integration/install` prepared.
 fn interpreter() -> PathBuf {
+    prepared("venv/bin/python")
+}
+
+/// A program that `integration/install` prepared, by its path in the cache.
+pub(crate) fn prepared(path: &str) -> PathBuf {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache")));
-    let python = cache
+    let program = cache
         .expect("a user has a home directory")
-        .join("zoonet/venv/bin/python");
+        .join("zoonet")
+        .join(path);
     assert!(
-        python.exists(),
+        program.exists(),
         "{} is missing: run integration/install",
-        python.display()
+        program.display()
     );
-    python
+    program
 }

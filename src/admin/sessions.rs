@@ -1,13 +1,12 @@
 //! `/sessions`: who is connected, and where the sessions of each live.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::query::{self, MOST_SESSIONS, Misput};
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::registry::{Listed, Registry, Report};
 use crate::route::EnsembleId;
 use crate::session::LegDescription;
@@ -166,7 +165,7 @@ impl<'a> Names<'a> {
     }
 
     fn connected(self, report: Report, now: Instant) -> Detail<'a> {
-        let servers: BTreeMap<EnsembleId, SocketAddr> = report.servers.into_iter().collect();
+        let servers: BTreeMap<EnsembleId, Server> = report.servers.into_iter().collect();
         let legs = report.description.legs.iter();
         Detail::Connected {
             peer: report.peer.map(|peer| peer.to_string()),
@@ -181,7 +180,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn leg(self, leg: &LegDescription, server: Option<&SocketAddr>) -> Leg<'a> {
+    fn leg(self, leg: &LegDescription, server: Option<&Server>) -> Leg<'a> {
         Leg {
             ensemble: self.of(leg.ensemble),
             state: leg.state.name(),

@@ -1,8 +1,7 @@
 //! The connections to ensembles.
 
-use std::net::SocketAddr;
-
 use super::pipe::Pipe;
+use crate::config::Server;
 use crate::net::Peer;
 use crate::route::EnsembleId;
 use crate::telemetry::{CountedLeg, Telemetry};
@@ -74,11 +73,9 @@ impl Legs {
         self.0.iter_mut().map(|leg| (leg.ensemble, &mut leg.pipe))
     }
 
-    /// The servers that are connected to, where they have addresses.
-    pub(super) fn peers(&self) -> impl Iterator<Item = (EnsembleId, SocketAddr)> {
-        self.0
-            .iter()
-            .filter_map(|leg| Some((leg.ensemble, leg.peer.address?)))
+    /// The servers that are connected to.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (EnsembleId, &Server)> {
+        self.0.iter().map(|leg| (leg.ensemble, &leg.peer.server))
     }
 
     pub(super) fn pipes(&self) -> impl Iterator<Item = &Pipe> {

@@ -88,7 +88,7 @@ impl Pipe {
         }
     }
 
-    /// Where the other side is, if it has an address.
+    /// Who is at the other end, where streams of this kind have an address.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.stream.address()
     }

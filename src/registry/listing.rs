@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Command, Entry, Mailbox, Registry, lock};
+use crate::config::Server;
 use crate::route::EnsembleId;
-use crate::session::{Description, LegDescription};
+use crate::session::{Description, LegDescription, ParkedLeg};
 use crate::wire::SessionId;
 
 /// How long connections have to tell of themselves: each does when its task runs next.
@@ -26,7 +28,7 @@ pub(crate) struct Report {
     /// When its connection became a session.
     pub(crate) since: Instant,
     /// The servers its legs are connected to.
-    pub(crate) servers: Vec<(EnsembleId, SocketAddr)>,
+    pub(crate) servers: Vec<(EnsembleId, Server)>,
     /// Frames from the client.
     pub(crate) received: u64,
     /// Frames to it.
@@ -70,13 +72,22 @@ impl Registry {
         }
         drop(sender);
         let deadline = Instant::now() + ANSWER;
-        // Ends when all have answered or ended.
-        while let Ok(Some(report)) = timeout_at(deadline, reports.recv()).await {
-            let report: Report = report;
-            let id = report.description.session;
-            listing.sessions.insert(id, Listed::Connected(report));
+        loop {
+            match timeout_at(deadline, reports.recv()).await {
+                Ok(Some(report)) => {
+                    let report: Report = report;
+                    let id = report.description.session;
+                    listing.sessions.insert(id, Listed::Connected(report));
+                }
+                Ok(None) => {
+                    // All have answered or ended, and there is nothing to tell of the latter.
+                    let told = |listed: &Listed| !matches!(listed, Listed::Silent);
+                    listing.sessions.retain(|_, listed| told(listed));
+                    return listing;
+                }
+                Err(_) => return listing,
+            }
         }
-        listing
     }
 
     /// What is known without asking, and whom to ask for the rest.
@@ -84,34 +95,24 @@ impl Registry {
         let sessions = lock(&self.0);
         let live = |entry: &&Entry| matches!(entry, Entry::Live { .. });
         let connected = sessions.values().filter(live).count();
-        let mut ids: Vec<SessionId> = sessions
-            .keys()
-            .filter(|id| Some(**id) > after)
-            .copied()
-            .collect();
-        ids.sort_unstable();
-        ids.truncate(limit);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut listed = BTreeMap::new();
         let mut asked = Vec::new();
-        for id in ids {
-            let entry = match sessions.get(&id) {
-                Some(Entry::Live { mailbox, .. }) => {
+        for (id, entry) in sessions.range((from, Bound::Unbounded)).take(limit) {
+            let shown = match entry {
+                Entry::Live { mailbox, .. } => {
                     asked.push(Arc::clone(mailbox));
                     Listed::Silent
                 }
-                Some(Entry::Parked {
+                Entry::Parked {
                     legs, over, until, ..
-                }) => Listed::Parked {
-                    legs: legs
-                        .iter()
-                        .map(crate::session::ParkedLeg::describe)
-                        .collect(),
+                } => Listed::Parked {
+                    legs: legs.iter().map(ParkedLeg::describe).collect(),
                     over: *over,
                     until: *until,
                 },
-                None => continue,
             };
-            listed.insert(id, entry);
+            listed.insert(*id, shown);
         }
         let listing = Listing {
             connected,
@@ -129,7 +130,6 @@ mod tests {
 
     use super::*;
     use crate::registry::Place;
-    use crate::session::ParkedLeg;
     use crate::wire::connect::Credentials;
 
     /// Answers as a driver does, as often as it is asked.
@@ -187,6 +187,16 @@ mod tests {
             ),
             "{states:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_ends_while_it_is_asked_is_not_listed() {
+        let registry = Registry::default();
+        let (place, _) = registry.enter(SessionId(1), [0; 16]).await;
+        let begun = Instant::now();
+        let (listing, ()) = tokio::join!(registry.list(None, 10), async { drop(place) });
+        assert!(listing.sessions.is_empty(), "{listing:?}");
+        assert!(begun.elapsed() < ANSWER, "nobody is waited for");
     }
 
     #[tokio::test(start_paused = true)]

@@ -133,6 +133,18 @@ families! {
         "Always 1. Sidecars that share ensembles have to have the same fingerprint.";
     BUILD = Gauge, "zoonet_build_info", ["version"],
         "Always 1.";
+
+    // The process, as all clients of Prometheus name it.
+    CPU = Counter, "process_cpu_seconds_total", [],
+        "Processor time, user and kernel.";
+    MEMORY = Gauge, "process_resident_memory_bytes", [],
+        "Memory in use.";
+    OPEN_FDS = Gauge, "process_open_fds", [],
+        "Open file descriptors: two per client at home, one more per remote leg.";
+    MAX_FDS = Gauge, "process_max_fds", [],
+        "File descriptors that may be open.";
+    START_TIME = Gauge, "process_start_time_seconds", [],
+        "When the sidecar began, since 1970.";
 }
 
 /// Declares counters that are always there: each a field, the family it belongs to and the values

@@ -292,3 +292,17 @@ impl Threads {
 fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_let_go() {
+        for _ in 0..100 {
+            Threads::default().ensemble(EnsembleId::new(3));
+        }
+        let kept = MINE.with_borrow(Vec::len);
+        assert!(kept <= 1, "{kept}");
+    }
+}

@@ -17,17 +17,27 @@ pub(super) struct Page(BTreeMap<&'static str, Vec<Metric>>);
 impl Page {
     /// Adds a counter or a gauge; `labels` are the values of the family's labels, in order.
     pub(super) fn number(&mut self, family: &'static Family, labels: &[&str], value: u64) {
+        // Ups and downs are not seen at one moment: below nothing there is nothing.
+        let value = if value > u64::MAX / 2 { 0 } else { value };
+        self.value(family, labels, float(value));
+    }
+
+    /// Adds a time, given in microseconds.
+    pub(super) fn seconds(&mut self, family: &'static Family, labels: &[&str], microseconds: u64) {
+        self.value(family, labels, seconds(microseconds));
+    }
+
+    fn value(&mut self, family: &'static Family, labels: &[&str], value: f64) {
         let mut metric = labelled(family, labels);
         match family.kind {
             Kind::Counter => {
                 let mut counter = Counter::default();
-                counter.set_value(float(value));
+                counter.set_value(value);
                 metric.set_counter(counter);
             }
             Kind::Gauge => {
                 let mut gauge = Gauge::default();
-                // Ups and downs are not seen at one moment: below nothing there is nothing.
-                gauge.set_value(float(if value > u64::MAX / 2 { 0 } else { value }));
+                gauge.set_value(value);
                 metric.set_gauge(gauge);
             }
             Kind::Histogram => return,

@@ -357,6 +357,28 @@ fn a_file_that_is_rejected_shows_until_it_is_good_again() {
 }
 
 #[test]
+fn the_process_is_described_as_it_is() {
+    let (telemetry, _) = telemetry();
+    let open = || value(&telemetry, "process_open_fds");
+    let before = open();
+    let files: Vec<_> = (0..50)
+        .map(|_| std::fs::File::open("/dev/null").unwrap())
+        .collect();
+    // Tests beside this one open some as well.
+    assert!(open() >= before + 25.0);
+    drop(files);
+    assert!(value(&telemetry, "process_max_fds") > open());
+    assert!(value(&telemetry, "process_resident_memory_bytes") > 1e6);
+    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let began = value(&telemetry, "process_start_time_seconds");
+    assert!((since_1970.as_secs_f64() - began).abs() < 600.0);
+    let used = || value(&telemetry, "process_cpu_seconds_total");
+    let (before, start) = (used(), Instant::now());
+    while start.elapsed().as_secs() < 10 && used() < before + 0.05 {}
+    assert!(used() >= before + 0.05);
+}
+
+#[test]
 fn names_follow_the_rules_of_prometheus() {
     let mut names = BTreeSet::new();
     for Family {
@@ -367,7 +389,8 @@ fn names_follow_the_rules_of_prometheus() {
     } in FAMILIES
     {
         assert!(names.insert(name), "{name} is there twice");
-        assert!(name.starts_with("zoonet_"), "{name}");
+        let ours = name.starts_with("zoonet_") || name.starts_with("process_");
+        assert!(ours, "{name}");
         assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
         assert!(
             *kind != Kind::Histogram || name.ends_with("_seconds"),
@@ -403,7 +426,9 @@ fn monitoring(name: &str) -> PathBuf {
 
 /// All names of metrics in a text: of histograms, those of their series.
 fn named(text: &str) -> BTreeSet<&str> {
-    text.match_indices("zoonet_")
+    ["zoonet_", "process_"]
+        .iter()
+        .flat_map(|start| text.match_indices(start))
         .map(|(at, _)| {
             let rest = &text[at..];
             let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';

@@ -57,7 +57,7 @@ impl Telemetry {
 
     /// How long there has been something to count.
     pub(crate) fn uptime(&self) -> Duration {
-        self.0.started.0.elapsed()
+        self.0.started.elapsed()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::{Config, Server};
 use crate::registry::Report;
 use crate::route::EnsembleId;
 use crate::session::Description;
-use crate::telemetry::{Latency, Traffic};
+use crate::telemetry::{Latency, Traffic, process};
 use crate::wire::words::{Facts, Role};
 use crate::wire::{SessionId, Zxid};
 
@@ -140,8 +140,10 @@ impl View<'_> {
         if let Some(facts) = self.home.facts() {
             line("znode_count", &facts.nodes);
         }
-        if let Some((open, most)) = file_descriptors() {
+        if let Some(open) = process::open_files() {
             line("open_file_descriptor_count", &open);
+        }
+        if let Some(most) = process::most_open_files() {
             line("max_file_descriptor_count", &most);
         }
         let home = self.config.ensemble(self.config.home());
@@ -291,16 +293,6 @@ impl Display for Mean {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", (self.0 * 10_000.0).round() / 10_000.0)
     }
-}
-
-/// How many are open, and how many may be; not known where there is no /proc.
-fn file_descriptors() -> Option<(usize, u64)> {
-    let open = fs::read_dir("/proc/self/fd").ok()?.count();
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let limit = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    Some((open, limit.split_whitespace().next()?.parse().ok()?))
 }
 
 fn put(out: &mut String, words: std::fmt::Arguments<'_>) {
