@@ -317,16 +317,9 @@ impl Driver {
                 Err(fault) => break self.bad_length(fault, from, at),
             };
             let payload = rest.get_mut(PREFIX..size).unwrap_or_default();
-            let verdict = match from {
-                Side::Client => match self.session.client_frame(payload, self.now) {
-                    Ok(verdict) => verdict,
-                    Err(fault) => break Err(fault),
-                },
-                Side::Leg(ensemble) => {
-                    let tally = tallies.of(self.watcher.telemetry(), ensemble);
-                    let session = &mut self.session;
-                    session.leg_frame_metered(ensemble, payload, self.now, tally)
-                }
+            let verdict = match self.hand_in(payload, from, &mut tallies) {
+                Ok(verdict) => verdict,
+                Err(fault) => break Err(fault),
             };
             if let Some(output) = self.session.poll() {
                 self.pass_run(&mut run, bytes, cx);
@@ -336,10 +329,6 @@ impl Driver {
             let end = at + size;
             self.received += u64::from(from == Side::Client);
             self.sent += u64::from(verdict == Verdict::ToClient);
-            if let Verdict::ToLeg(ensemble) = verdict {
-                let tally = tallies.of(self.watcher.telemetry(), ensemble);
-                tally.asked(bytes.get(at..end).unwrap_or_default());
-            }
             if let Some(to) = to_side(verdict) {
                 match &mut run {
                     Some((side, range)) if *side == to && range.end == at => range.end = end,
@@ -358,6 +347,30 @@ impl Driver {
         self.pass_run(&mut run, bytes, cx);
         self.act_all();
         outcome
+    }
+
+    /// Hands one frame to the session, and counts it.
+    #[inline]
+    fn hand_in(
+        &mut self,
+        payload: &mut [u8],
+        from: Side,
+        tallies: &mut Tallies,
+    ) -> Result<Verdict, ClientFault> {
+        let telemetry = self.watcher.telemetry();
+        match from {
+            Side::Client => {
+                let verdict = self.session.client_frame(payload, self.now)?;
+                if let Verdict::ToLeg(ensemble) = verdict {
+                    tallies.of(telemetry, ensemble).asked(payload);
+                }
+                Ok(verdict)
+            }
+            Side::Leg(ensemble) => {
+                let (session, tally) = (&mut self.session, tallies.of(telemetry, ensemble));
+                Ok(session.leg_frame_metered(ensemble, payload, self.now, tally))
+            }
+        }
     }
 
     fn bad_length(
@@ -423,7 +436,8 @@ impl Driver {
             }
             Output::ToLeg(ensemble, frame) => {
                 if let Some(leg) = self.legs.get_mut(ensemble) {
-                    self.watcher.telemetry().tally(ensemble).asked(&frame);
+                    let mut tally = self.watcher.telemetry().tally(ensemble);
+                    tally.asked(frame.get(PREFIX..).unwrap_or_default());
                     leg.queue(frame);
                 }
             }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use crate::ZOONET;
 use crate::raw::{self, CLOSE_SESSION, CONNECTION_LOSS, EXISTS, GET_DATA, NO_NODE, OK, Raw};
@@ -294,6 +295,46 @@ fn the_alerts_are_good_rules_and_fire_when_they_should() {
         let check = promtool(&["test", "rules", tests.to_str().unwrap()], "");
         assert!(!check.status.success(), "{wrong}: {check:?}");
     }
+}
+
+#[test]
+fn the_queries_of_the_dashboard_are_ones_that_prometheus_reads() {
+    let text = fs::read_to_string(monitoring().join("grafana.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let queries: Vec<String> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten()
+        .map(|target| target["expr"].as_str().unwrap())
+        .map(|query| {
+            let query = query.replace("$__rate_interval", "5m");
+            query.replace("$instance", ".*").replace("$ensemble", ".*")
+        })
+        .collect();
+    assert!(queries.len() > 40, "{queries:?}");
+    let check = |queries: &[String]| {
+        let rules: Vec<Value> = (0..)
+            .zip(queries)
+            .map(|(number, query)| {
+                let labels = json!({ "number": number.to_string() });
+                json!({ "record": "of:dashboard", "expr": query, "labels": labels })
+            })
+            .collect();
+        let scratch = Scratch::new("dashboard");
+        // JSON is YAML.
+        let rules = json!({ "groups": [{ "name": "dashboard", "rules": rules }] });
+        let file = scratch.write("rules.yaml", &rules.to_string());
+        promtool(&["check", "rules", file.to_str().unwrap()], "")
+    };
+    let good = check(&queries);
+    assert!(good.status.success(), "{good:?}");
+    let [first, ..] = &queries[..] else {
+        panic!("no queries");
+    };
+    let bad = check(&[first.replacen('(', "", 1)]);
+    assert!(!bad.status.success(), "{bad:?}");
 }
 
 fn monitoring() -> PathBuf {

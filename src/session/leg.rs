@@ -217,6 +217,7 @@ impl Leg {
 
     /// Takes out the request this reply answers: the first one under its number. Servers answer in
     /// order but for `auth`, SASL and what they turn away at the door (protocol.md 5).
+    #[inline]
     pub(super) fn take(&mut self, xid: Xid) -> Option<InFlight> {
         let found = match self.in_flight.front() {
             Some(first) if first.xid == xid => self.in_flight.pop_front(),

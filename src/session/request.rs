@@ -201,6 +201,8 @@ impl Session {
     }
 
     /// Whether nothing of the client's is outstanding on the ensemble that a request wants to leave.
+    /// Apart from [`Self::may_send`], so that this is short enough to be inlined.
+    #[inline(never)]
     fn is_drained(&mut self, now: Tick) -> bool {
         let left = self.legs.find(self.switch.current());
         let drained = left.is_none_or(super::leg::Leg::is_drained);

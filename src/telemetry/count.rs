@@ -66,38 +66,100 @@ pub(crate) enum Record {
     Forget,
 }
 
-/// This thread's counters of what goes to and comes from one ensemble.
+/// Counts what goes to and comes from one ensemble, on this thread. Requests come in runs of one
+/// operation, and replies in runs that were asked for at one moment, so a run is added up before it
+/// is counted: when it ends, or with the drop of this.
 #[derive(Debug)]
-pub(crate) struct Tally(Own<OfEnsemble>);
+pub(crate) struct Tally {
+    counters: Own<OfEnsemble>,
+    asked: Run,
+    answered: Run,
+}
+
+/// Frames of one kind.
+#[derive(Debug, Default)]
+struct Run {
+    /// Of their operation.
+    place: usize,
+    /// How long each took; 0 for requests.
+    microseconds: u64,
+    frames: u64,
+    bytes: usize,
+}
+
+impl Run {
+    #[inline]
+    fn add(&mut self, payload: usize) {
+        self.frames += 1;
+        self.bytes += PREFIX + payload;
+    }
+}
 
 impl Tally {
-    /// This frame is sent.
-    pub(crate) fn asked(&self, frame: &[u8]) {
-        if let Ok(request) = Request::parse(frame.get(PREFIX..).unwrap_or_default()) {
-            let operation = self.0.operation(request.op);
-            operation.requests.add(1);
-            operation.request_bytes.add(size(frame.len()));
+    /// A request with this payload is sent.
+    #[inline]
+    pub(crate) fn asked(&mut self, payload: &[u8]) {
+        let place = Request::parse(payload).map_or(usize::MAX, |request| request.op.place());
+        if place != self.asked.place {
+            self.count_asked();
+            self.asked.place = place;
+        }
+        self.asked.add(payload.len());
+    }
+
+    #[inline(never)]
+    fn count_asked(&mut self) {
+        let run = std::mem::take(&mut self.asked);
+        if run.frames > 0 {
+            let operation = self.counters.operation(run.place);
+            operation.requests.add(run.frames);
+            operation.request_bytes.add(size(run.bytes));
+        }
+    }
+
+    #[inline(never)]
+    fn count_answered(&mut self) {
+        let run = std::mem::take(&mut self.answered);
+        if run.frames > 0 {
+            let operation = self.counters.operation(run.place);
+            operation.response_bytes.add(size(run.bytes));
+            let latency = &operation.latency;
+            latency.observe_all(run.microseconds, run.frames);
         }
     }
 }
 
 impl Meter for Tally {
+    #[inline]
     fn replied(&mut self, reply: Replied) {
-        let operation = self.0.operation(reply.op);
-        operation.response_bytes.add(size(PREFIX + reply.bytes));
-        operation.latency.observe(reply.microseconds);
+        let place = reply.op.place();
+        let run = &mut self.answered;
+        if place != run.place || reply.microseconds != run.microseconds {
+            self.count_answered();
+            self.answered.place = place;
+            self.answered.microseconds = reply.microseconds;
+        }
+        self.answered.add(reply.bytes);
         if reply.err != code::OK {
-            self.0.error(reply.err).add(1);
+            self.counters.error(reply.err).add(1);
         }
     }
 
     fn led(&mut self, microseconds: u64) {
-        self.0.barrier.observe(microseconds);
+        self.counters.barrier.observe(microseconds);
     }
 
     fn fired(&mut self, bytes: usize) {
-        self.0.counters.watch_events.add(1);
-        self.0.counters.watch_event_bytes.add(size(PREFIX + bytes));
+        let counters = &self.counters.counters;
+        counters.watch_events.add(1);
+        counters.watch_event_bytes.add(size(PREFIX + bytes));
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.count_asked();
+        self.count_answered();
     }
 }
 
@@ -107,6 +169,7 @@ pub(crate) struct Tallies(Option<(EnsembleId, Tally)>);
 
 impl Tallies {
     /// The tally of an ensemble.
+    #[inline]
     pub(crate) fn of(&mut self, telemetry: &Telemetry, ensemble: EnsembleId) -> &mut Tally {
         if self.0.as_ref().is_some_and(|(last, _)| *last != ensemble) {
             self.0 = None;
@@ -121,7 +184,11 @@ impl Tallies {
 impl Telemetry {
     /// What this thread counts of the frames of an ensemble.
     pub(crate) fn tally(&self, ensemble: EnsembleId) -> Tally {
-        Tally(self.0.threads.ensemble(ensemble))
+        Tally {
+            counters: self.0.threads.ensemble(ensemble),
+            asked: Run::default(),
+            answered: Run::default(),
+        }
     }
 
     /// Counts one more of an ensemble's.

@@ -46,12 +46,18 @@ pub(super) struct Times {
 }
 
 impl Times {
+    /// Counts one that took so long.
     pub(super) fn observe(&self, microseconds: u64) {
+        self.observe_all(microseconds, 1);
+    }
+
+    /// Counts so many that took equally long.
+    pub(super) fn observe_all(&self, microseconds: u64, times: u64) {
         let fits = BOUNDS.iter().position(|bound| microseconds <= *bound);
         if let Some(bucket) = self.buckets.get(fits.unwrap_or(BOUNDS.len())) {
-            bucket.add(1);
+            bucket.add(times);
         }
-        self.sum.add(microseconds);
+        self.sum.add(microseconds.wrapping_mul(times));
     }
 
     pub(super) fn absorb(&self, other: &Self) {
@@ -127,9 +133,10 @@ impl Default for OfEnsemble {
 }
 
 impl OfEnsemble {
-    pub(super) fn operation(&self, op: OpCode) -> &OperationCounters {
+    /// The counters of the operation at this place of the table.
+    pub(super) fn operation(&self, place: usize) -> &OperationCounters {
         let [.., unknown] = &self.operations;
-        self.operations.get(op.place()).unwrap_or(unknown)
+        self.operations.get(place).unwrap_or(unknown)
     }
 
     /// Each kind of operation, by its name.

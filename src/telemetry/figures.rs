@@ -92,12 +92,12 @@ mod tests {
             (OpCode::GetData, 200),
             (OpCode::Create, 90),
         ] {
-            let operation = counted.operation(op);
+            let operation = counted.operation(op.place());
             operation.requests.add(1);
             operation.latency.observe(microseconds);
         }
-        counted.operation(OpCode::Exists).requests.add(1);
-        counted.operation(OpCode::Ping).requests.add(100);
+        counted.operation(OpCode::Exists.place()).requests.add(1);
+        counted.operation(OpCode::Ping.place()).requests.add(100);
         counted.error(-101).add(2);
         counted.counters.switches.add(3);
         counted.counters.sync_barriers.add(4);
