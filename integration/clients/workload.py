@@ -223,8 +223,12 @@ def main(args):
         process.kill()
     try:
         for prefix in args.prefix:
-            setup.sync(prefix)
-            setup.delete(f"{prefix}/{args.tag}", recursive=True)
+            root = f"{prefix}/{args.tag}"
+            setup.sync(root)
+            # All at once: a long run leaves thousands.
+            for deleted in [setup.delete_async(f"{root}/{name}") for name in setup.get_children(root)]:
+                deleted.get()
+            setup.delete(root)
         setup.stop()
     except KazooException as error:  # the record is worth more than a clean directory
         print(f"{args.tag} is left behind: {error!r}", file=sys.stderr)
