@@ -8,6 +8,7 @@ mod health;
 mod hostile;
 mod manual;
 mod metrics;
+mod online;
 mod packaging;
 mod page;
 mod unasked;

@@ -40,7 +40,7 @@ use health::Health;
 use status::Process;
 
 /// Connections at once.
-const CONNECTIONS: usize = 128;
+const CONNECTIONS: usize = 64;
 
 /// How long a connection may take to send the head of a request, also the first.
 const HEAD: Duration = Duration::from_secs(10);

@@ -1,5 +1,7 @@
 //! What `zoonet check` and `zoonet route` print.
 
+pub mod online;
+
 use std::io::{self, Write};
 
 use crate::config::{Config, Ensemble, Server};
@@ -18,6 +20,8 @@ pub fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  names      {}", config.admin_names.join(", "))?;
     }
     writeln!(out, "home         {}", config.ensemble(config.home()).name)?;
+    let words: Vec<String> = config.words.iter().map(ToString::to_string).collect();
+    writeln!(out, "words        {}", words.join(", "))?;
     for ensemble in &config.ensembles {
         describe(ensemble, out)?;
     }
@@ -87,6 +91,7 @@ mod tests {
         let fingerprint = config.fingerprint();
         let expected = format!(
             "listen       127.0.0.1:2181\nadmin        off\n  names      zoonet.us\nhome         us\n\
+             words        envi, isro, mntr, ruok, srvr\n\
              ensemble     eu\n  servers    [::1]:3\n  prefer     c:4\n  barrier    sync\n\
              ensemble     us\n  servers    a:1, b:2\n  barrier    quorum\n\
              route        /        us\nroute        /legacy  eu  as /old\n\

@@ -22,6 +22,7 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use complaint::{Complaint, ConfigError, Mistake};
 
 use crate::route::{EnsembleId, Fingerprint, RouteMap};
 use crate::session::Policy;
+use crate::wire::words::Word;
 
 /// Everything an operator decides about one sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct Config {
     pub grace_period: Duration,
     /// Whether `/zookeeper/config` shows the real servers.
     pub expose_config: bool,
+    /// The four-letter words that are answered.
+    pub words: BTreeSet<Word>,
     /// What is logged, in the words of tracing's filter.
     pub log: String,
     /// How it is logged.

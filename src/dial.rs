@@ -27,7 +27,7 @@ use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
 use crate::wire::words::Role;
 use crate::wire::{SessionId, WireFault, Xid, Zxid};
-pub(crate) use ask::Unanswered;
+pub(crate) use ask::{Unanswered, exchange};
 use circuit::Circuit;
 
 /// Largest handshake answer: stock servers send 37 bytes.
@@ -319,18 +319,13 @@ impl Dialer {
 
     /// Asks a server what it is; `None` when it does not say.
     pub async fn role(&self, peer: &Peer) -> Option<Role> {
-        let ask = async {
-            let mut stream = self.network.connect(peer).await?;
-            stream.write_all(b"srvr").await?;
-            let mut answer = Vec::new();
-            stream.take(SRVR_LIMIT).read_to_end(&mut answer).await?;
-            io::Result::Ok(answer)
-        };
+        let ask = async { exchange(self.network.connect(peer).await?, *b"srvr").await };
         let answer = timeout(self.config.connect_timeout, ask).await.ok()?.ok()?;
         Role::of_srvr(&answer)
     }
 
-    async fn reach(&self, server: &Server) -> Result<Stream, Refusal> {
+    /// Connects to one server, within the time it has for that.
+    pub(crate) async fn reach(&self, server: &Server) -> Result<Stream, Refusal> {
         let connect = ServiceBuilder::new()
             .timeout(self.config.connect_timeout)
             .service(service_fn(|peer: Peer| async move {
@@ -342,7 +337,12 @@ impl Dialer {
             .map_err(Refusal::Connect)
     }
 
-    async fn shake(&self, server: &Server, handshake: &[u8]) -> Result<Attached, Refusal> {
+    /// Hands `handshake`, a frame, to one server.
+    pub(crate) async fn shake(
+        &self,
+        server: &Server,
+        handshake: &[u8],
+    ) -> Result<Attached, Refusal> {
         let mut stream = self.reach(server).await?;
         let bound = self.config.connect_timeout;
         let exchange = async {

@@ -100,6 +100,9 @@ pub(crate) struct Driver {
     closing: Option<Instant>,
     watcher: Watcher,
     holdings: Holdings,
+    /// Frames from the client and to it.
+    received: u64,
+    sent: u64,
 }
 
 impl Driver {
@@ -128,6 +131,8 @@ impl Driver {
             closing: None,
             holdings: watcher.telemetry().holdings(),
             watcher,
+            received: 0,
+            sent: 0,
         }
     }
 
@@ -204,6 +209,8 @@ impl Driver {
                 .servers()
                 .map(|(ensemble, server)| (ensemble, server.clone()))
                 .collect(),
+            received: self.received,
+            sent: self.sent,
         }
     }
 
@@ -320,6 +327,8 @@ impl Driver {
                 self.act_all();
             }
             let end = at + size;
+            self.received += u64::from(from == Side::Client);
+            self.sent += u64::from(verdict == Verdict::ToClient);
             if let Some(to) = to_side(verdict) {
                 match &mut run {
                     Some((side, range)) if *side == to && range.end == at => range.end = end,
@@ -421,7 +430,10 @@ impl Driver {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::ToClient(frame) => self.client.queue(frame),
+            Output::ToClient(frame) => {
+                self.sent += 1;
+                self.client.queue(frame);
+            }
             Output::ToLeg(ensemble, frame) => {
                 if let Some(leg) = self.legs.get_mut(ensemble) {
                     let mut tally = self.watcher.telemetry().tally(ensemble);

@@ -5,12 +5,13 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, bail};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
+use zoonet::check::online::{self, Degree, Missing, Progress};
 use zoonet::config::{Config, LogFormat};
 use zoonet::health::{self, Question};
 use zoonet::route::BarrierKind;
@@ -48,9 +49,15 @@ enum Command {
         config: PathBuf,
     },
     /// Check a configuration: print what it says, or all that is wrong with it.
+    ///
+    /// Exit codes: 0, all is well; 1, the file is refused or, with --online, something breaks service
+    /// for some path; 2, the command line is wrong; 3, --online found nothing worse than warnings.
+    #[command(verbatim_doc_comment)]
     Check {
         /// The configuration, in YAML.
         file: PathBuf,
+        #[command(flatten)]
+        online: Online,
     },
     /// Print where paths go: path, ensemble, name there, winning prefix; tabs between.
     Route {
@@ -85,9 +92,43 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+struct Online {
+    /// Also reach every server of every ensemble, and say how each is: mode, version, last
+    /// transaction, round trip, and whether routes lead to nodes that exist.
+    #[arg(long)]
+    online: bool,
+    /// Create the nodes at which routes are mounted, and those that show them to their parents,
+    /// where they are missing; anybody may read and write them.
+    #[arg(long, requires = "online")]
+    create_mount_points: bool,
+    /// How to print what was found.
+    #[arg(
+        long,
+        requires = "online",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// Tables.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The exit code where there is nothing worse than warnings.
+const WARNINGS: u8 = 3;
+
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whoever reads our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -97,11 +138,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<()> {
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout().lock();
     match command {
-        Command::Run { config } => return run(Config::load(&config)?, &config),
-        Command::Check { file } => check::summary(&Config::load(&file)?, out)?,
+        Command::Run { config } => run(Config::load(&config)?, &config)?,
+        Command::Check { file, online } if online.online => {
+            return check_online(Config::load(&file)?, &online, out);
+        }
+        Command::Check { file, .. } => check::summary(&Config::load(&file)?, out)?,
         Command::Route { file, paths } => {
             if let Some(path) = paths
                 .iter()
@@ -118,11 +162,11 @@ fn execute(command: Command) -> anyhow::Result<()> {
             } else {
                 Question::Ready
             };
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("cannot start the runtime")?;
-            writeln!(out, "{}", runtime.block_on(health::ask(admin, question))?)?;
+            writeln!(
+                out,
+                "{}",
+                runtime()?.block_on(health::ask(admin, question))?
+            )?;
         }
         Command::Completions { shell } => {
             manual::completions(Arguments::command(), shell, out)?;
@@ -130,7 +174,46 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Man { directory } => manual::pages(Arguments::command(), &directory)
             .with_context(|| format!("cannot write man pages to {}", directory.display()))?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_online(
+    config: Config,
+    options: &Online,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    let missing = if options.create_mount_points {
+        Missing::Create
+    } else {
+        Missing::Report
+    };
+    let progress = if io::stderr().is_terminal() {
+        Progress::on_terminal()
+    } else {
+        Progress::in_file()
+    };
+    let config = Arc::new(config);
+    let report = runtime()?.block_on(online::run(&config, missing, &progress));
+    match options.format {
+        Format::Text => {
+            check::summary(&config, out)?;
+            writeln!(out)?;
+            report.text(out)?;
+        }
+        Format::Json => writeln!(out, "{:#}", report.json())?,
+    }
+    Ok(match report.degree() {
+        None => ExitCode::SUCCESS,
+        Some(Degree::Error) => ExitCode::FAILURE,
+        Some(Degree::Warning) => WARNINGS.into(),
+    })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
@@ -152,11 +235,7 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
             tracing::warn!(ensemble = %ensemble.name, "`barrier: none`: no consistency guarantee");
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(proxy::run(config, file.to_owned()))?;
+    runtime()?.block_on(proxy::run(config, file.to_owned()))?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Accepts clients: four-letter words are relayed, handshakes become sessions. Stops and reloads.
+//! Accepts clients: four-letter words are answered, handshakes become sessions. Stops and reloads.
 
 mod client;
 mod reload;

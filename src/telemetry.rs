@@ -6,13 +6,16 @@ mod counters;
 mod figures;
 mod gauges;
 mod page;
-mod process;
+pub(crate) mod process;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
+
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::dial::{Circuits, LegError};
@@ -25,6 +28,7 @@ use counters::{OfEnsemble, Threads};
 pub(crate) use figures::{Figures, bounds};
 pub(crate) use gauges::{CountedLeg, Holdings};
 use page::Page;
+pub(crate) use traffic::{Latency, Traffic};
 
 /// Counts what the sidecar does; all clones count together. One lives as long as the process does,
 /// so that counters go on over reloads.
@@ -35,6 +39,8 @@ pub struct Telemetry(Arc<Inner>);
 struct Inner {
     /// Seconds since 1970.
     began: u64,
+    /// The same moment on a clock that nobody sets.
+    started: Instant,
     threads: Threads,
     /// Whether the file on disk could not be used when it was last read.
     rejected: AtomicBool,
@@ -54,6 +60,7 @@ impl Default for Inner {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             began: since_1970.map_or(0, |since| since.as_secs()),
+            started: Instant::now(),
             threads: Threads::default(),
             rejected: AtomicBool::default(),
             seen: RwLock::default(),

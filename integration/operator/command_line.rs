@@ -102,11 +102,12 @@ fn route_refuses_what_is_no_path_and_bad_files() {
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_answered_by_the_usage() {
-    let cases: [&[&str]; 4] = [
+    let cases: [&[&str]; 5] = [
         &["route", "reference.yaml"],
         &["run"],
         &["check"],
         &["start"],
+        &["check", "reference.yaml", "--create-mount-points"],
     ];
     for arguments in cases {
         let said = complaint(&config(), arguments, 2);

@@ -1,6 +1,6 @@
 //! The raw file against the rules; goes on after a mistake, so that all are reported together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::raw::{Pairs, RawConfig, RawEnsemble, RawTarget, Text};
 use super::{Complaint, Config, Ensemble, Limits, LogFormat, Mistake, Server, scalar};
 use crate::route::{BarrierKind, EnsembleId, Entry, RouteFault, RouteMap};
 use crate::session::{OnExpiry, OnUnreachable, Policy};
+use crate::wire::words::Word;
 
 const MOST_ENSEMBLES: usize = 1000;
 
@@ -82,6 +83,7 @@ impl Checker {
                 scalar::duration,
             ),
             expose_config: self.or(raw.expose_config.as_ref(), false, scalar::boolean),
+            words: self.words(raw.words.as_ref()),
             log: self
                 .optional(raw.log.as_ref(), scalar::log)
                 .unwrap_or_else(|| "info".to_owned()),
@@ -116,6 +118,18 @@ impl Checker {
             self.blame(text.referenced, Complaint::SameAddress(same));
         }
         (listening, admin_address)
+    }
+
+    fn words(&mut self, raw: Option<&Spanned<Vec<Text>>>) -> BTreeSet<Word> {
+        let Some(raw) = raw else {
+            return scalar::default_words();
+        };
+        let mut words = BTreeSet::new();
+        for text in &raw.value {
+            let found = self.optional(Some(text), scalar::words);
+            words.extend(found.unwrap_or_default());
+        }
+        words
     }
 
     fn admin_names(&mut self, raw: Option<&Spanned<Vec<Text>>>) -> Vec<String> {

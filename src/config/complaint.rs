@@ -105,6 +105,11 @@ pub enum Complaint {
         List(allowed)
     )]
     Word { found: String, allowed: Vec<String> },
+    #[error(
+        "`{found}` is no four-letter word that may be allowed; expected `*` for all, or some of \
+         conf, cons, dirs, dump, envi, gtmk, hash, isro, mntr, ruok, srvr, stat, wchc, wchp, wchs"
+    )]
+    FourLetters { found: String },
     #[error("`{found}` has no unit; write `{found}s` for seconds or `{found}ms` for milliseconds")]
     NoUnit { found: String },
     #[error("`{found}` is not a duration; expected a whole number with a unit: 500ms, 30s, 2m")]

@@ -35,6 +35,8 @@ pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
     pub(super) expose_config: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) words: Option<Spanned<Vec<Text>>>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) frame_limit: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) look_ahead: Option<Text>,

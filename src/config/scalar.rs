@@ -1,5 +1,6 @@
 //! One value each: text in, a checked value or a complaint out.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Complaint, LogFormat, Server};
 use crate::route::BarrierKind;
 use crate::session::{OnExpiry, OnUnreachable};
+use crate::wire::words::Word;
 
 const OUTSTANDING: &str = "1 to 1000000";
 const KIB: usize = 1 << 10;
@@ -130,6 +132,26 @@ fn word(found: &str, allowed: [&str; 2]) -> Complaint {
         found: found.to_owned(),
         allowed: allowed.map(str::to_owned).to_vec(),
     }
+}
+
+/// One item of `words`: a word, or `*` for all that may be allowed.
+pub(super) fn words(found: &str) -> Result<BTreeSet<Word>, Complaint> {
+    let mut allowed = Word::all().filter(|word| !word.changes_its_server());
+    if found == "*" {
+        return Ok(allowed.collect());
+    }
+    match allowed.find(|word| word.to_string() == found) {
+        Some(word) => Ok(BTreeSet::from([word])),
+        None => Err(Complaint::FourLetters {
+            found: found.to_owned(),
+        }),
+    }
+}
+
+/// Those that monitoring and clients live on, that cost little, and that name no client.
+pub(super) fn default_words() -> BTreeSet<Word> {
+    let words = [*b"envi", *b"isro", *b"mntr", *b"ruok", *b"srvr"];
+    words.into_iter().filter_map(Word::parse).collect()
 }
 
 pub(super) fn log_format(found: &str) -> Result<LogFormat, Complaint> {

@@ -137,6 +137,20 @@ fn values_mean_what_they_say() {
 }
 
 #[test]
+fn words_are_listed_or_all() {
+    let words = |line: &str| {
+        let config = parse(line).unwrap();
+        let words: Vec<String> = config.words.iter().map(ToString::to_string).collect();
+        words.join(" ")
+    };
+    assert_eq!(words(""), "envi isro mntr ruok srvr");
+    assert_eq!(words("words: []"), "");
+    assert_eq!(words("words: [wchs, ruok, wchs]"), "ruok wchs");
+    let all = "conf cons dirs dump envi gtmk hash isro mntr ruok srvr stat wchc wchp wchs";
+    assert_eq!(words("words: [ruok, '*']"), all);
+}
+
+#[test]
 fn remote_listeners_have_to_be_meant() {
     assert!(parse("listen: 0.0.0.0:2181").is_err());
     assert!(parse("listen: '[::ffff:10.0.0.1]:2181'").is_err());

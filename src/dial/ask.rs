@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Dialer, Refusal, SRVR_LIMIT};
 use crate::config::Server;
+use crate::net::Stream;
 
 /// What a server answered, and how quickly.
 #[derive(Debug)]
@@ -33,6 +34,17 @@ pub(crate) enum Unanswered {
     Slow(Duration),
 }
 
+/// Sends a word on a connection on which nothing was said yet; the answer, as far as it is read.
+///
+/// # Errors
+/// When the connection breaks.
+pub(crate) async fn exchange(mut stream: Stream, word: [u8; 4]) -> io::Result<Vec<u8>> {
+    stream.write_all(&word).await?;
+    let mut answer = Vec::new();
+    stream.take(SRVR_LIMIT).read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
 impl Dialer {
     /// Sends a word to a server and waits for all of its answer, each of both no longer than
     /// `connect_timeout`.
@@ -40,16 +52,10 @@ impl Dialer {
     /// # Errors
     /// [`Unanswered`].
     pub(crate) async fn ask(&self, server: &Server, word: [u8; 4]) -> Result<Answer, Unanswered> {
-        let mut stream = self.reach(server).await?;
+        let stream = self.reach(server).await?;
         let begun = Instant::now();
-        let exchange = async {
-            stream.write_all(&word).await?;
-            let mut bytes = Vec::new();
-            stream.take(SRVR_LIMIT).read_to_end(&mut bytes).await?;
-            io::Result::Ok(bytes)
-        };
         let bound = self.config.connect_timeout;
-        let bytes = timeout(bound, exchange)
+        let bytes = timeout(bound, exchange(stream, word))
             .await
             .map_err(|_| Unanswered::Slow(bound))??;
         Ok(Answer {

@@ -18,7 +18,7 @@ use crate::session::{Origin, Session, Tick};
 use crate::telemetry::{Outcome, Watcher};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
-use crate::wire::words::is_word;
+use crate::wire::words::Word;
 use crate::wire::{SessionId, WireFault};
 
 /// Largest handshake: clients send 45 bytes.
@@ -76,8 +76,8 @@ pub(super) async fn serve(
         shared.telemetry.connection(Outcome::Silent);
         return Ok(());
     };
-    if is_word(first) {
-        words::answer(client, first, shared).await?;
+    if let Some(word) = Word::parse(first) {
+        words::answer(client, word, shared).await?;
         shared.telemetry.connection(Outcome::Word);
         return Ok(());
     }

@@ -29,6 +29,10 @@ pub(crate) struct Report {
     pub(crate) since: Instant,
     /// The servers its legs are connected to.
     pub(crate) servers: Vec<(EnsembleId, Server)>,
+    /// Frames from the client.
+    pub(crate) received: u64,
+    /// Frames to it.
+    pub(crate) sent: u64,
 }
 
 /// One session.
@@ -146,6 +150,8 @@ mod tests {
                         peer: None,
                         since: Instant::now(),
                         servers: Vec::new(),
+                        received: 0,
+                        sent: 0,
                     };
                     sender.try_send(report).unwrap();
                 }

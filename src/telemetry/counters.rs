@@ -60,7 +60,7 @@ impl Times {
         self.sum.add(microseconds.wrapping_mul(times));
     }
 
-    fn absorb(&self, other: &Self) {
+    pub(super) fn absorb(&self, other: &Self) {
         for (mine, others) in self.buckets.iter().zip(&other.buckets) {
             mine.add(others.value());
         }

@@ -19,17 +19,27 @@ pub(super) fn show(page: &mut Page) {
     if let Some(kilobytes) = line("/proc/self/status", "VmRSS:").and_then(|rest| first(&rest)) {
         page.number(&catalogue::MEMORY, &[], kilobytes * 1024);
     }
-    if let Ok(entries) = fs::read_dir("/proc/self/fd") {
-        // One of them is for looking.
-        let open = entries.count().saturating_sub(1);
-        page.number(&catalogue::OPEN_FDS, &[], super::count::size(open));
+    if let Some(open) = open_files() {
+        page.number(&catalogue::OPEN_FDS, &[], open);
     }
-    if let Some(most) = line("/proc/self/limits", "Max open files").and_then(|rest| first(&rest)) {
+    if let Some(most) = most_open_files() {
         page.number(&catalogue::MAX_FDS, &[], most);
     }
     if let Some(ticks) = processor_time() {
         page.seconds(&catalogue::CPU, &[], ticks * CLOCK_TICK);
     }
+}
+
+/// How many file descriptors are open.
+pub(crate) fn open_files() -> Option<u64> {
+    let entries = fs::read_dir("/proc/self/fd").ok()?;
+    // One of them is for looking.
+    Some(super::count::size(entries.count().saturating_sub(1)))
+}
+
+/// How many may be.
+pub(crate) fn most_open_files() -> Option<u64> {
+    line("/proc/self/limits", "Max open files").and_then(|rest| first(&rest))
 }
 
 /// What follows `start` on its line of a file.

@@ -1,19 +1,56 @@
 //! Four-letter words: what a connection may start with instead of a handshake, and what a server
 //! says of itself in its answer to `srvr`.
 
+use std::fmt;
+
 use super::Zxid;
 
-/// The words of ZooKeeper 3.4 to 3.9 (`FourLetterCommands`).
+/// A word that ZooKeeper 3.4 to 3.9 knows (`FourLetterCommands`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Word([u8; 4]);
+
+/// All of them, sorted.
 const WORDS: [[u8; 4]; 18] = [
     *b"conf", *b"cons", *b"crst", *b"dirs", *b"dump", *b"envi", *b"gtmk", *b"hash", *b"isro",
     *b"mntr", *b"ruok", *b"srst", *b"srvr", *b"stat", *b"stmk", *b"wchc", *b"wchp", *b"wchs",
 ];
 
-/// Whether these first four bytes are a four-letter word. As a frame's length every word lies far
-/// above any limit, so that a handshake is never mistaken for one.
+impl Word {
+    /// The word these bytes are. As a frame's length every word lies far above any limit, so that
+    /// a handshake is never mistaken for one.
+    #[must_use]
+    pub fn parse(first: [u8; 4]) -> Option<Self> {
+        WORDS.contains(&first).then_some(Self(first))
+    }
+
+    /// All words.
+    pub fn all() -> impl Iterator<Item = Self> {
+        WORDS.into_iter().map(Self)
+    }
+
+    /// As it stands on the wire.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 4] {
+        self.0
+    }
+
+    /// Whether it changes the server it is sent to: resets its counters, or how much it traces.
+    #[must_use]
+    pub const fn changes_its_server(self) -> bool {
+        matches!(&self.0, b"crst" | b"srst" | b"stmk")
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+/// Whether these first four bytes of a connection are a word.
 #[must_use]
 pub fn is_word(first: [u8; 4]) -> bool {
-    WORDS.contains(&first)
+    Word::parse(first).is_some()
 }
 
 /// What a server answers to a word that is not in its `4lw.commands.whitelist`, behind the word.
@@ -146,11 +183,12 @@ mod tests {
 
     #[test]
     fn words_are_no_frame_lengths() {
-        for word in WORDS {
-            assert!(is_word(word));
-            assert!(super::super::frames::frame_size(&word, 1 << 30).is_err());
+        for word in Word::all() {
+            assert_eq!(Word::parse(word.bytes()), Some(word));
+            assert!(super::super::frames::frame_size(&word.bytes(), 1 << 30).is_err());
         }
-        assert!(!is_word([0, 0, 0, 45]));
+        assert!(WORDS.is_sorted());
+        assert_eq!(Word::parse([0, 0, 0, 45]), None);
     }
 
     #[test]

@@ -201,8 +201,9 @@ function fill(id, bodies) {
 
 const cell = (content, attributes) => el("td", attributes, content ?? "–");
 const state = (kind, words) => el("span", { class: `state ${kind}` }, words);
-const group = (width, name, details) =>
-  el("tr", { class: "group" }, el("th", { colspan: width, scope: "rowgroup" }, el("span", {}, name, el("small", {}, details))));
+const group = (width, name, ...details) =>
+  el("tr", { class: "group" },
+    el("th", { colspan: width, scope: "rowgroup" }, el("span", {}, name, el("small", {}, ...details))));
 
 const HEALTH = { serving: "good", "not serving": "fair", unreachable: "bad", unknown: "unknown" };
 
@@ -222,8 +223,9 @@ function showEnsembles(ensembles) {
     const open = ensemble.circuit === "open";
     const serving = ensemble.servers.filter((server) => server.health === "serving").length;
     const details = [ensemble.place, `barrier ${ensemble.barrier}`, `${serving} of ${ensemble.servers.length} serving`];
-    if (open) details.push("out of reach: requests there fail at once");
-    return el("tbody", {}, group(7, ensemble.name, details.join(" · ")), ...ensemble.servers.map(serverRow));
+    const bad = open ? el("span", { class: "bad" }, " · out of reach: requests there fail at once") : undefined;
+    const head = group(7, ensemble.name, details.join(" · "), bad);
+    return el("tbody", {}, head, ...ensemble.servers.map(serverRow));
   }));
 }
 
@@ -281,9 +283,13 @@ function showHead(status) {
     home: status.home, listen: status.listen, version: status.version,
     fingerprint: status.fingerprint, uptime: span(status.uptime_seconds),
   })) byId(id).textContent = text;
+  const isDown = (server) => ["not serving", "unreachable"].includes(server.health);
   const servers = status.ensembles.flatMap((ensemble) => ensemble.servers);
-  const down = servers.filter((server) => ["not serving", "unreachable"].includes(server.health)).length;
+  const down = servers.filter(isDown).length;
+  const out = status.ensembles.filter((ensemble) => ensemble.servers.every(isDown));
   if (!status.ready) verdict("bad", "not ready", `Not ready: ${status.reason}.`);
+  else if (out.length > 1) verdict("fair", `ready, ${out.length} ensembles out of reach`);
+  else if (out.length) verdict("fair", `ready, ${out[0].name} out of reach`);
   else if (down) verdict("fair", `ready, ${down} of ${servers.length} servers down`);
   else verdict("good", "ready");
   document.body.classList.remove("stale");
