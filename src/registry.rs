@@ -15,7 +15,7 @@ use crate::dial::Dialer;
 use crate::route::EnsembleId;
 use crate::session::{ParkedLeg, Settings};
 use crate::wire::SessionId;
-pub(crate) use listing::{Listed, Report};
+pub(crate) use listing::{Listed, Report, Which};
 
 /// How long a new connection of a session waits for the older one to let go.
 const TAKEOVER: Duration = Duration::from_secs(2);

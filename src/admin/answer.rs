@@ -48,7 +48,7 @@ const INDEX: &str = "zoonet's admin endpoints:\n\
     /healthz          200 while the process lives\n\
     /readyz           200 while home can be reached and clients are taken\n\
     /metrics          for Prometheus\n\
-    /sessions         clients and their legs; ?limit=, ?after=, ?find=\n\
+    /sessions         clients and their legs; ?state=, ?limit=, ?after=, ?find=\n\
     /routes           where paths go; ?path=\n\
     /config           the configuration in effect\n\
     /status.json      what the status page shows\n";

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::registry::Which;
 use crate::wire::SessionId;
 
 /// How many sessions one answer holds at most, and unless told otherwise.
@@ -23,6 +24,8 @@ pub(super) enum Misput {
     NoPath(String),
     #[error("`{found}` is no limit; allowed: 1 to {MOST_SESSIONS}")]
     Limit { found: String },
+    #[error("`{found}` is no state to ask for; allowed: connected, parked")]
+    State { found: String },
     #[error("`{found}` is no session id; expected one such as 0x1000024ab3f0001")]
     Session { found: String },
     #[error("nothing can be searched for with {found} characters; allowed: 1 to {LONGEST_SEARCH}")]
@@ -92,6 +95,17 @@ pub(super) fn path(found: Vec<u8>) -> Result<Vec<u8>, Misput> {
         return Ok(found);
     }
     Err(Misput::NoPath(readable(&found)))
+}
+
+/// Which sessions are wanted.
+pub(super) fn state(found: &[u8]) -> Result<Which, Misput> {
+    match found {
+        b"connected" => Ok(Which::Connected),
+        b"parked" => Ok(Which::Parked),
+        _ => Err(Misput::State {
+            found: readable(found),
+        }),
+    }
 }
 
 /// How many sessions are wanted.
@@ -175,6 +189,8 @@ mod tests {
         for wrong in ["0", "1001", "-1", "", "x"] {
             assert!(limit(wrong.as_bytes()).is_err(), "{wrong}");
         }
+        assert_eq!(state(b"parked"), Ok(Which::Parked));
+        assert!(state(b"silent").is_err());
         assert_eq!(session(b"0xffffffffffffffff"), Ok(SessionId::from(-1)));
         for wrong in ["1", "0x", "0x+1", "0x1ffffffffffffffff", "x"] {
             assert!(session(wrong.as_bytes()).is_err(), "{wrong}");

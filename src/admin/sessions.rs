@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::query::{self, MOST_SESSIONS, Misput};
 use crate::config::{Config, Server};
-use crate::registry::{Listed, Registry, Report};
+use crate::registry::{Listed, Registry, Report, Which};
 use crate::route::EnsembleId;
 use crate::session::LegDescription;
 use crate::wire::SessionId;
@@ -15,6 +15,7 @@ use crate::wire::SessionId;
 /// Which sessions are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
+    which: Which,
     limit: usize,
     /// Only those behind this one.
     after: Option<SessionId>,
@@ -97,8 +98,10 @@ impl Wanted {
     /// # Errors
     /// If the question makes no sense.
     pub(super) fn of(query: Option<&str>) -> Result<Self, Misput> {
-        let [limit, after, find] = query::values(query, ["limit", "after", "find"])?;
+        let allowed = ["state", "limit", "after", "find"];
+        let [state, limit, after, find] = query::values(query, allowed)?;
         Ok(Self {
+            which: state.map_or(Ok(Which::Any), |state| query::state(&state))?,
             limit: limit.map_or(Ok(MOST_SESSIONS), |limit| query::limit(&limit))?,
             after: after.map(|after| query::session(&after)).transpose()?,
             find: find.map(|find| query::search(&find)).transpose()?,
@@ -118,7 +121,7 @@ impl Wanted {
         } else {
             self.limit + 1
         };
-        let listing = registry.list(self.after, asked).await;
+        let listing = registry.list(self.which, self.after, asked).await;
         let names = Names(config);
         let now = Instant::now();
         let mut found = Vec::new();
@@ -291,6 +294,10 @@ mod tests {
         assert_eq!(last["sessions"][0]["session"], "0x30");
         assert_eq!(last["next_after"], serde_json::Value::Null);
         assert_eq!(last["parked"], 3, "totals are of all");
+        let connected = answer(Some("state=connected")).await;
+        assert_eq!(connected["sessions"], serde_json::json!([]));
+        let parked = answer(Some("state=parked&limit=1")).await;
+        assert_eq!(parked["sessions"][0]["session"], "0x10");
     }
 
     #[tokio::test]

@@ -52,6 +52,28 @@ pub(crate) enum Listed {
     },
 }
 
+/// Which sessions are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All of them.
+    #[default]
+    Any,
+    /// Those that a connection serves.
+    Connected,
+    /// Those whose clients are away.
+    Parked,
+}
+
+impl Which {
+    const fn includes(self, entry: &Entry) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Connected => matches!(entry, Entry::Live { .. }),
+            Self::Parked => matches!(entry, Entry::Parked { .. }),
+        }
+    }
+}
+
 /// Some of the sessions, and how many there are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
@@ -62,9 +84,14 @@ pub(crate) struct Listing {
 }
 
 impl Registry {
-    /// The first `limit` sessions behind `after`, in the order of their ids.
-    pub(crate) async fn list(&self, after: Option<SessionId>, limit: usize) -> Listing {
-        let (mut listing, asked) = self.known(after, limit);
+    /// The first `limit` of these sessions behind `after`, in the order of their ids.
+    pub(crate) async fn list(
+        &self,
+        which: Which,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Listing {
+        let (mut listing, asked) = self.known(which, after, limit);
         // As large as what is asked for: nobody waits with its answer.
         let (sender, mut reports) = mpsc::channel(asked.len().max(1));
         for mailbox in asked {
@@ -91,14 +118,21 @@ impl Registry {
     }
 
     /// What is known without asking, and whom to ask for the rest.
-    fn known(&self, after: Option<SessionId>, limit: usize) -> (Listing, Vec<Arc<Mailbox>>) {
+    fn known(
+        &self,
+        which: Which,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> (Listing, Vec<Arc<Mailbox>>) {
         let sessions = lock(&self.0);
-        let live = |entry: &&Entry| matches!(entry, Entry::Live { .. });
+        let live = |entry: &&Entry| Which::Connected.includes(entry);
         let connected = sessions.values().filter(live).count();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut listed = BTreeMap::new();
         let mut asked = Vec::new();
-        for (id, entry) in sessions.range((from, Bound::Unbounded)).take(limit) {
+        let behind = sessions.range((from, Bound::Unbounded));
+        let wanted = behind.filter(|(_, entry)| which.includes(entry));
+        for (id, entry) in wanted.take(limit) {
             let shown = match entry {
                 Entry::Live { mailbox, .. } => {
                     asked.push(Arc::clone(mailbox));
@@ -176,7 +210,7 @@ mod tests {
         registry.restore(three, vec![leg]);
         let listing = tokio::select! {
             () = answers(&place, one) => unreachable!(),
-            listing = registry.list(None, 10) => listing,
+            listing = registry.list(Which::Any, None, 10) => listing,
         };
         assert_eq!((listing.connected, listing.parked), (2, 1));
         let states: Vec<_> = listing.sessions.values().collect();
@@ -194,7 +228,8 @@ mod tests {
         let registry = Registry::default();
         let (place, _) = registry.enter(SessionId(1), [0; 16]).await;
         let begun = Instant::now();
-        let (listing, ()) = tokio::join!(registry.list(None, 10), async { drop(place) });
+        let (listing, ()) =
+            tokio::join!(registry.list(Which::Any, None, 10), async { drop(place) });
         assert!(listing.sessions.is_empty(), "{listing:?}");
         assert!(begun.elapsed() < ANSWER, "nobody is waited for");
     }
@@ -212,10 +247,16 @@ mod tests {
                 .map(|SessionId(id)| id)
                 .collect()
         };
-        assert_eq!(ids(registry.list(None, 2).await), [1, 2]);
-        assert_eq!(ids(registry.list(Some(SessionId(2)), 2).await), [3, 4]);
-        let last = registry.list(Some(SessionId(4)), 2).await;
+        assert_eq!(ids(registry.list(Which::Any, None, 2).await), [1, 2]);
+        assert_eq!(
+            ids(registry.list(Which::Any, Some(SessionId(2)), 2).await),
+            [3, 4]
+        );
+        let last = registry.list(Which::Any, Some(SessionId(4)), 2).await;
         assert_eq!((last.connected, last.parked), (0, 5), "totals are of all");
         assert_eq!(ids(last), [5]);
+        let (_place, _) = registry.enter(SessionId(3), [0; 16]).await;
+        assert_eq!(ids(registry.list(Which::Parked, None, 3).await), [1, 2, 4]);
+        assert_eq!(ids(registry.list(Which::Connected, None, 3).await), [3]);
     }
 }

@@ -10,6 +10,7 @@ use crate::route::EnsembleId;
 use crate::session::{Barrier, Event, Loss, Meter, Origin, Replied};
 use crate::wire::code;
 use crate::wire::frames::PREFIX;
+use crate::wire::opcode::OpCode;
 use crate::wire::request::Request;
 
 /// What became of a client's connection.
@@ -72,22 +73,21 @@ pub(crate) enum Record {
 #[derive(Debug)]
 pub(crate) struct Tally {
     counters: Own<OfEnsemble>,
-    asked: Run,
-    answered: Run,
+    /// By the number of the operation.
+    asked: Run<i32>,
+    /// By the place of the operation, and how long each took, microseconds.
+    answered: Run<(usize, u64)>,
 }
 
 /// Frames of one kind.
 #[derive(Debug, Default)]
-struct Run {
-    /// Of their operation.
-    place: usize,
-    /// How long each took; 0 for requests.
-    microseconds: u64,
+struct Run<K> {
+    kind: K,
     frames: u64,
     bytes: usize,
 }
 
-impl Run {
+impl<K> Run<K> {
     #[inline]
     fn add(&mut self, payload: usize) {
         self.frames += 1;
@@ -99,10 +99,10 @@ impl Tally {
     /// A request with this payload is sent.
     #[inline]
     pub(crate) fn asked(&mut self, payload: &[u8]) {
-        let place = Request::parse(payload).map_or(usize::MAX, |request| request.op.place());
-        if place != self.asked.place {
+        let kind = Request::number(payload).unwrap_or_default();
+        if kind != self.asked.kind {
             self.count_asked();
-            self.asked.place = place;
+            self.asked.kind = kind;
         }
         self.asked.add(payload.len());
     }
@@ -111,7 +111,8 @@ impl Tally {
     fn count_asked(&mut self) {
         let run = std::mem::take(&mut self.asked);
         if run.frames > 0 {
-            let operation = self.counters.operation(run.place);
+            let place = OpCode::of(run.kind).place();
+            let operation = self.counters.operation(place);
             operation.requests.add(run.frames);
             operation.request_bytes.add(size(run.bytes));
         }
@@ -121,10 +122,10 @@ impl Tally {
     fn count_answered(&mut self) {
         let run = std::mem::take(&mut self.answered);
         if run.frames > 0 {
-            let operation = self.counters.operation(run.place);
+            let (place, microseconds) = run.kind;
+            let operation = self.counters.operation(place);
             operation.response_bytes.add(size(run.bytes));
-            let latency = &operation.latency;
-            latency.observe_all(run.microseconds, run.frames);
+            operation.latency.observe_all(microseconds, run.frames);
         }
     }
 }
@@ -132,12 +133,10 @@ impl Tally {
 impl Meter for Tally {
     #[inline]
     fn replied(&mut self, reply: Replied) {
-        let place = reply.op.place();
-        let run = &mut self.answered;
-        if place != run.place || reply.microseconds != run.microseconds {
+        let kind = (reply.op.place(), reply.microseconds);
+        if kind != self.answered.kind {
             self.count_answered();
-            self.answered.place = place;
-            self.answered.microseconds = reply.microseconds;
+            self.answered.kind = kind;
         }
         self.answered.add(reply.bytes);
         if reply.err != code::OK {

@@ -31,6 +31,13 @@ impl<'a> Request<'a> {
         Ok(Self { xid, op, payload })
     }
 
+    /// The number of the operation in a payload, without a look at what it means.
+    #[must_use]
+    pub fn number(payload: &[u8]) -> Option<i32> {
+        let number = payload.get(4..HEADER)?.try_into().ok()?;
+        Some(i32::from_be_bytes(number))
+    }
+
     /// The path the record starts with; `None` when it is null or cut off, which the server has to
     /// judge (it answers −5).
     #[must_use]
@@ -260,6 +267,8 @@ mod tests {
     #[test]
     fn header_and_path_are_read_in_place() {
         let frame = of_path(Xid(7), OpCode::GetData, b"/eu/x", &[1]);
+        assert_eq!(Request::number(&frame[4..]), Some(4));
+        assert_eq!(Request::number(&frame[4..11]), None);
         let request = Request::parse(&frame[4..]).unwrap();
         assert_eq!((request.xid, request.op), (Xid(7), OpCode::GetData));
         assert_eq!(request.path(), Some(&b"/eu/x"[..]));

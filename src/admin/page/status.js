@@ -265,8 +265,8 @@ function showSessions(found) {
   });
   const none = byId("find").value ? "No session matches." : "No client is connected.";
   fill("sessions", bodies.length ? bodies : [el("tbody", {}, el("tr", {}, cell(none, { colspan: 7, class: "none" })))]);
-  byId("more").hidden = !found.next_after;
-  byId("more").textContent = `The first ${found.sessions.length}, by id. Search to see others.`;
+  byId("more").hidden = found.isAll;
+  byId("more").textContent = `The first ${found.sessions.length}, the connected ones before the others. Search to see more.`;
 }
 
 function showRoutes(found) {
@@ -343,8 +343,15 @@ async function refresh() {
 async function refreshSessions() {
   const text = byId("find").value.trim();
   const find = text ? `&find=${encodeURIComponent(text)}` : "";
-  const found = await ask(`/sessions?limit=${SESSIONS_SHOWN}${find}`);
-  if (byId("find").value.trim() === text) showSessions(found);
+  const list = (state, limit) => ask(`/sessions?state=${state}&limit=${limit}${find}`);
+  // Whoever is connected comes first: of those that are away there may be many.
+  const connected = await list("connected", SESSIONS_SHOWN);
+  const room = SESSIONS_SHOWN - connected.sessions.length;
+  const parked = room ? await list("parked", room) : undefined;
+  if (byId("find").value.trim() !== text) return;
+  const sessions = [...connected.sessions, ...(parked?.sessions ?? [])];
+  const isAll = !connected.next_after && (parked ? !parked.next_after : !connected.parked);
+  showSessions({ ...connected, sessions, isAll });
 }
 
 async function follow() {

@@ -135,9 +135,11 @@ fn watches_armed_again_are_reported_as_what_arms_them() {
 
 /// The drain of the last switch, if there was one.
 fn drained(bed: &Bed) -> Option<u64> {
-    bed.events.iter().rev().find_map(|event| match event {
-        Event::Switched { drain, .. } => Some(*drain),
-        _ => None,
+    bed.events.iter().rev().find_map(|event| {
+        let Event::Switched { drain, .. } = event else {
+            return None;
+        };
+        Some(*drain)
     })
 }
 
@@ -191,9 +193,11 @@ fn what_a_request_that_failed_had_waited_is_not_the_next_ones() {
 #[test]
 fn a_leg_tells_whether_its_session_was_there_before() {
     let origins = |bed: &Bed| -> Vec<Origin> {
-        let origin = |event: &Event| match event {
-            Event::LegUp { origin, .. } => Some(*origin),
-            _ => None,
+        let origin = |event: &Event| {
+            let Event::LegUp { origin, .. } = event else {
+                return None;
+            };
+            Some(*origin)
         };
         bed.events.iter().filter_map(origin).collect()
     };

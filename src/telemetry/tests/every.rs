@@ -15,10 +15,46 @@ fn count_everything(telemetry: &Telemetry) {
     tally.fired(1);
     drop(tally);
     let watcher = watcher(telemetry);
-    let fault = || WireFault::FrameLength {
-        length: -1,
-        limit: 0,
-    };
+    events().iter().for_each(|event| watcher.happened(event));
+    count_dials(telemetry);
+    telemetry.unreachable(EU);
+    for record in [Record::Remember, Record::Forget] {
+        telemetry.not_recorded(record);
+    }
+    for outcome in [
+        Outcome::Session(Origin::New),
+        Outcome::Session(Origin::Attached),
+        Outcome::Refused,
+        Outcome::Unreachable,
+        Outcome::Slow,
+        Outcome::Lost,
+        Outcome::Malformed,
+        Outcome::Word,
+        Outcome::Silent,
+    ] {
+        telemetry.connection(outcome);
+    }
+    for ending in [
+        Ending::ClientGone,
+        Ending::Closed,
+        Ending::TakenOver,
+        Ending::Protocol,
+    ] {
+        telemetry.ended(ending);
+    }
+    for reload in [Reload::Rejected, Reload::Unchanged, Reload::Applied] {
+        telemetry.reloaded(reload);
+    }
+    let panics = telemetry.clone();
+    let panicked = std::thread::spawn(move || {
+        let _notice = panics.notice_panic();
+        panic!("meant to");
+    });
+    assert!(panicked.join().is_err());
+}
+
+/// Every event, with each of its reasons.
+fn events() -> Vec<Event> {
     let ensemble = EU;
     let lost = |reason| Event::LegLost { ensemble, reason };
     let up = |origin| Event::LegUp {
@@ -27,7 +63,7 @@ fn count_everything(telemetry: &Telemetry) {
         timeout: 1,
         origin,
     };
-    for event in [
+    vec![
         Event::Switched {
             from: US,
             to: EU,
@@ -70,9 +106,14 @@ fn count_everything(telemetry: &Telemetry) {
             op: OpCode::Multi,
             err: -8,
         },
-    ] {
-        watcher.happened(&event);
-    }
+    ]
+}
+
+fn count_dials(telemetry: &Telemetry) {
+    let fault = || WireFault::FrameLength {
+        length: -1,
+        limit: 0,
+    };
     let gone = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
     for refusal in [
         Refusal::Connect(gone().into()),
@@ -83,40 +124,6 @@ fn count_everything(telemetry: &Telemetry) {
         telemetry.dialled(EU, &Err::<(), _>(refusal));
     }
     telemetry.dialled(EU, &Ok(()));
-    telemetry.unreachable(EU);
-    for record in [Record::Remember, Record::Forget] {
-        telemetry.not_recorded(record);
-    }
-    for outcome in [
-        Outcome::Session(Origin::New),
-        Outcome::Session(Origin::Attached),
-        Outcome::Refused,
-        Outcome::Unreachable,
-        Outcome::Slow,
-        Outcome::Lost,
-        Outcome::Malformed,
-        Outcome::Word,
-        Outcome::Silent,
-    ] {
-        telemetry.connection(outcome);
-    }
-    for ending in [
-        Ending::ClientGone,
-        Ending::Closed,
-        Ending::TakenOver,
-        Ending::Protocol,
-    ] {
-        telemetry.ended(ending);
-    }
-    for reload in [Reload::Rejected, Reload::Unchanged, Reload::Applied] {
-        telemetry.reloaded(reload);
-    }
-    let panics = telemetry.clone();
-    let panicked = std::thread::spawn(move || {
-        let _notice = panics.notice_panic();
-        panic!("meant to");
-    });
-    assert!(panicked.join().is_err());
 }
 
 /// All series of the page whose value is zero.
