@@ -7,8 +7,8 @@ use crate::route::EnsembleId;
 use crate::wire::words::Role;
 use crate::wire::{SessionId, Zxid};
 
-/// A session at one moment. Nothing in it is secret but the ids, which are as good as passwords on
-/// servers that do not check passwords.
+/// A session at one moment. Nothing in it is secret but the ids: stock servers make passwords out of
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// The client's session.
