@@ -206,9 +206,14 @@ impl Session {
             ensemble,
             rooted,
         };
-        match translate::reply(payload, answer.op, owners, &names)? {
-            None => Ok(self.answer(ensemble, answer, payload, now)),
-            Some(mut frame) => {
+        match translate::reply(payload, answer.op, owners, &names) {
+            Err(fault) => {
+                // It is no longer in flight, so the loss of the leg would not answer it.
+                self.fail(answer.seq, answer.part);
+                Err(fault.into())
+            }
+            Ok(None) => Ok(self.answer(ensemble, answer, payload, now)),
+            Ok(Some(mut frame)) => {
                 let payload = frame.get_mut(PREFIX..).unwrap_or_default();
                 if self.answer(ensemble, answer, payload, now) == Verdict::ToClient {
                     self.outputs.push_back(Output::ToClient(frame));
@@ -233,19 +238,21 @@ impl Session {
             header,
             stamp,
         } = answer;
-        let verdict = match self.switch.answered(ensemble, op.shape().access, &header) {
-            Trust::Withhold => {
+        let shape = op.shape();
+        let verdict = match self.switch.answered(ensemble, shape.access, &header) {
+            // One that arms watches shows nothing that could be too old, and it has armed them.
+            Trust::Withhold if !matches!(shape.target, Target::WatchLists(_)) => {
                 self.happened(Event::ReadWithheld { ensemble });
                 self.fail(seq, part);
                 self.release(now);
                 Verdict::Taken
             }
-            Trust::Show if self.passes(seq, op) => {
+            Trust::Show | Trust::Withhold if self.passes(seq, op) => {
                 self.stamp(payload, stamp);
                 self.written = now;
                 Verdict::ToClient
             }
-            Trust::Show => {
+            Trust::Show | Trust::Withhold => {
                 self.settle(seq, part, payload, stamp);
                 self.release(now);
                 Verdict::Taken
