@@ -41,7 +41,7 @@ use tokio::time::timeout;
 use super::Shared;
 use super::client::Turned;
 use crate::net::Stream;
-use crate::registry::Listed;
+use crate::registry::{Listed, Which};
 use crate::wire::words::{NOT_LISTED, NOT_SERVING, Word};
 use view::{Load, View};
 
@@ -79,7 +79,7 @@ fn or_not_serving(words: Option<String>) -> String {
 
 /// What there is to say about clients.
 async fn load(shared: &Shared) -> Load {
-    let listing = shared.registry.list(None, CLIENTS).await;
+    let listing = shared.registry.list(Which::Connected, None, CLIENTS).await;
     let mut load = Load {
         connected: listing.connected,
         parked: listing.parked,
