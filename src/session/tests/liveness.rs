@@ -98,7 +98,7 @@ fn a_client_whose_connection_a_late_request_has_ended_is_not_fed_as_well() {
     let lists = [vec![b"/eu/x".to_vec()], vec![], vec![]];
     bed.client(&request::set_watches(Xid(1), OpCode::SetWatches, 0, &lists));
     // The timer comes so late that everything is due at once.
-    bed.now = Tick(4_500);
+    bed.now = Tick::default().after(4_500);
     bed.session.tick(bed.now);
     assert_eq!(bed.drain(), [Out::HangUp(EU), Out::CloseClient]);
 }
