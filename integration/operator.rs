@@ -1,11 +1,15 @@
 //! What operators and strangers meet: the command line, the admin endpoints, broken frames,
-//! four-letter words.
+//! four-letter words, what is packaged.
 
 mod admin;
 mod command_line;
+mod guide;
+mod health;
 mod hostile;
+mod manual;
 mod metrics;
 mod online;
+mod packaging;
 mod page;
 mod unasked;
 mod words;

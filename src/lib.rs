@@ -30,6 +30,10 @@ pub mod dial;
 #[cfg(feature = "proxy")]
 mod driver;
 #[cfg(feature = "proxy")]
+pub mod health;
+#[cfg(feature = "proxy")]
+pub mod manual;
+#[cfg(feature = "proxy")]
 pub mod net;
 #[cfg(feature = "proxy")]
 pub mod proxy;

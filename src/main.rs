@@ -1,22 +1,37 @@
 //! The command line: arguments, logging, exit code.
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
 use zoonet::check::online::{self, Degree, Missing, Progress};
 use zoonet::config::{Config, LogFormat};
+use zoonet::health::{self, Question};
 use zoonet::route::BarrierKind;
-use zoonet::{check, proxy};
+use zoonet::{check, manual, proxy};
+
+#[cfg(panic = "abort")]
+compile_error!("a panic is to end one client's connection: build with `panic = \"unwind\"`");
+
+/// The version; with the commit where the build was told of it by `ZOONET_COMMIT`.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    match option_env!("ZOONET_COMMIT") {
+        Some(commit) if !commit.is_empty() => format!("{version} ({commit})"),
+        _ => version.to_owned(),
+    }
+});
 
 /// Makes several stock ZooKeeper ensembles behave as one, for unmodified clients.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version = VERSION.as_str(), arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -25,6 +40,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the sidecar until SIGTERM or Ctrl-C.
+    ///
+    /// SIGHUP, or a change of the file, has the configuration read again; a file with a mistake
+    /// changes nothing.
     Run {
         /// The configuration, in YAML; config/reference.yaml explains every key.
         #[arg(long, value_name = "FILE")]
@@ -48,6 +66,29 @@ enum Command {
         /// Paths as clients see them.
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<OsString>,
+    },
+    /// Ask a running sidecar whether it can serve clients; for health checks.
+    ///
+    /// The exit code is 0 if it can and 1 if not, or if nobody answers within two seconds. The
+    /// configuration is not read: a running sidecar goes on whatever a changed file says.
+    Health {
+        /// The sidecar's `admin`: IP:PORT.
+        #[arg(default_value = "127.0.0.1:9181")]
+        admin: SocketAddr,
+        /// Ask only whether the process answers: not reaching its ensemble is no reason to restart
+        /// it.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell's.
+        shell: Shell,
+    },
+    /// Write the man pages into a directory.
+    Man {
+        /// Such as /usr/local/share/man/man1; made if it is not there.
+        directory: PathBuf,
     },
 }
 
@@ -115,6 +156,23 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let paths = paths.iter().map(|path| path.as_encoded_bytes());
             check::routes(&Config::load(&file)?, paths, out)?;
         }
+        Command::Health { admin, live } => {
+            let question = if live {
+                Question::Alive
+            } else {
+                Question::Ready
+            };
+            writeln!(
+                out,
+                "{}",
+                runtime()?.block_on(health::ask(admin, question))?
+            )?;
+        }
+        Command::Completions { shell } => {
+            manual::completions(Arguments::command(), shell, out)?;
+        }
+        Command::Man { directory } => manual::pages(Arguments::command(), &directory)
+            .with_context(|| format!("cannot write man pages to {}", directory.display()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -122,7 +180,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 fn check_online(
     config: Config,
     options: &Online,
-    out: &mut impl io::Write,
+    out: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
     let missing = if options.create_mount_points {
         Missing::Create
@@ -161,7 +219,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
     start_logging(&config)?;
     tracing::info!(
-        version = %env!("CARGO_PKG_VERSION"),
+        version = %*VERSION,
         config = %file.display(),
         home = %config.ensemble(config.home()).name,
         fingerprint = %config.fingerprint(),

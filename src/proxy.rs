@@ -124,7 +124,6 @@ impl Current {
 pub struct Proxy {
     current: Current,
     connections: TaskTracker,
-    grace: Duration,
 }
 
 impl Proxy {
@@ -136,12 +135,10 @@ impl Proxy {
         if let Some(store) = &store {
             restore(&config, store, &registry);
         }
-        let grace = config.grace_period;
         let shared = Shared::new(config, network, store, registry, Telemetry::default());
         Self {
             current: Current(Arc::new(RwLock::new(Arc::new(shared)))),
             connections: TaskTracker::new(),
-            grace,
         }
     }
 
@@ -159,9 +156,11 @@ impl Proxy {
     pub async fn stop(self) {
         // First: connections that are not known to the registry yet look at it when they are.
         self.connections.close();
-        self.current.get().registry.tell_all(&Command::Stop);
-        if timeout(self.grace, self.connections.wait()).await.is_err() {
-            let (left, grace) = (self.connections.len(), self.grace);
+        let current = self.current.get();
+        current.registry.tell_all(&Command::Stop);
+        let grace = current.config.grace_period;
+        if timeout(grace, self.connections.wait()).await.is_err() {
+            let left = self.connections.len();
             tracing::warn!(left, ?grace, "connections cut: the grace period is over");
         }
     }

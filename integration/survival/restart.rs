@@ -111,7 +111,9 @@ fn a_stopped_sidecar_answers_what_is_outstanding_and_ends_no_session() {
 #[test]
 fn a_stop_ends_within_the_grace_period_whatever_hangs() {
     let (wire, setup) = wired();
-    let sidecar = setup.key("grace_period: 1s").start(ZOONET);
+    let sidecar = setup.clone().key("grace_period: 1m").start(ZOONET);
+    sidecar.rewrite(&setup.key("grace_period: 1s"));
+    logged(&sidecar, "reloaded", 0);
     let client = Puppet::kazoo(sidecar.address(), 30);
     client.ask("make /eu/grace");
     wire.freeze(Direction::Down);

@@ -163,6 +163,11 @@ impl Running {
     }
 }
 
+/// A program that came with a Python package.
+pub(crate) fn program(name: &str) -> PathBuf {
+    interpreter().with_file_name(name)
+}
+
 /// The interpreter `integration/install` prepared.
 fn interpreter() -> PathBuf {
     prepared("venv/bin/python")

@@ -4,7 +4,7 @@
 //! The file is read every two seconds and not watched: that survives editors that replace files
 //! and mounts that swap links, and costs nothing that could be measured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 /// Follows the file for ever.
 pub(super) async fn follow(file: PathBuf, mut hangup: Signal, current: Current) {
-    let mut known = tokio::fs::read(&file).await.ok();
+    let mut known = in_use(&file, &current.get().config).await;
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -42,6 +42,15 @@ pub(super) async fn follow(file: PathBuf, mut hangup: Signal, current: Current) 
     }
 }
 
+/// What the file says, if that is the configuration in use: somebody may have changed it since it
+/// was loaded, which is a change like any other.
+async fn in_use(file: &Path, config: &Config) -> Option<Vec<u8>> {
+    let found = tokio::fs::read(file).await.ok()?;
+    let text = str::from_utf8(&found).ok()?;
+    let read = Config::parse("", text).ok()?;
+    (read == *config).then_some(found)
+}
+
 /// Says so with the time: systemd takes no reload without it (`Type=notify-reload`).
 fn notify_reloading() {
     match NotifyState::monotonic_usec_now() {
@@ -50,7 +59,7 @@ fn notify_reloading() {
     }
 }
 
-fn reload(file: &std::path::Path, current: &Current) {
+fn reload(file: &Path, current: &Current) {
     let old = current.get();
     let config = match Config::load(file) {
         Ok(config) => config.aligned_with(&old.config),
@@ -105,4 +114,29 @@ fn reload(file: &std::path::Path, current: &Current) {
     current.set(new);
     old.registry.tell_all(&command);
     old.telemetry.reloaded(Reload::Applied);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOADED: &str = "home: us\nensembles: { us: { servers: [a:1] } }\nroutes: { /: us }\n";
+
+    #[tokio::test]
+    async fn what_changed_before_the_first_look_is_not_taken_for_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("zoonet.yaml");
+        let config = Config::parse("loaded", LOADED).unwrap();
+        std::fs::write(&file, LOADED).unwrap();
+        assert_eq!(
+            in_use(&file, &config).await.as_deref(),
+            Some(LOADED.as_bytes())
+        );
+        for changed in [LOADED.replace("a:1", "a:2"), "home: [".to_owned()] {
+            std::fs::write(&file, changed).unwrap();
+            assert_eq!(in_use(&file, &config).await, None);
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(in_use(&file, &config).await, None);
+    }
 }
