@@ -169,7 +169,7 @@ impl Driver {
                     self.request_limit = settings.frame_limit;
                     self.watcher.reload(dialer.config());
                     self.dialer = dialer.clone();
-                    self.session.reload(Arc::clone(settings));
+                    self.session.reload(Arc::clone(settings), self.now);
                 }
             }
             self.act_all();

@@ -38,6 +38,7 @@ mod translate;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use auth::Identity;
 pub use event::{ClientFault, Event, LegFault, Loss};
 pub use legs::ParkedLeg;
 pub use settings::{OnExpiry, OnUnreachable, Policy, Settings};
@@ -170,7 +171,7 @@ impl Session {
     pub fn new(settings: Arc<Settings>, me: Credentials, origin: Origin, now: Tick) -> Self {
         let home = settings.routes.home();
         let map = Map::of(&settings.routes);
-        Self {
+        let mut session = Self {
             switch: Switch::new(home, origin, map),
             legs: Legs::new(
                 home,
@@ -190,7 +191,9 @@ impl Session {
             written: now,
             ticked: now,
             outputs: VecDeque::new(),
-        }
+        };
+        session.introduce(home, now);
+        session
     }
 
     /// The client's session id.
@@ -245,7 +248,7 @@ impl Session {
     /// Goes over to other settings, in which ids of ensembles mean what they did. A client that has
     /// used a path which goes elsewhere now is disconnected, once it has its answers: what it
     /// watches and owns there has not moved along.
-    pub fn reload(&mut self, settings: Arc<Settings>) {
+    pub fn reload(&mut self, settings: Arc<Settings>, now: Tick) {
         let moved = self.settings.routes.moved(&settings.routes);
         let concerned =
             |prefix: &Vec<u8>| self.touched.any_below(prefix) || self.recursive.cover(prefix);
@@ -256,6 +259,11 @@ impl Session {
         }
         self.switch.reload(Map::of(&settings.routes));
         self.settings = settings;
+        let live = |(ensemble, leg): (EnsembleId, &Leg)| leg.is_live().then_some(ensemble);
+        let remotes: Vec<EnsembleId> = self.legs.remotes().filter_map(live).collect();
+        for ensemble in remotes.into_iter().chain([self.settings.home()]) {
+            self.introduce(ensemble, now);
+        }
     }
 
     fn check_stopped(&mut self) {
@@ -285,6 +293,7 @@ impl Session {
             self.close_leg(ensemble, now);
             return;
         }
+        self.introduce(ensemble, now);
         for index in 0..self.auths.len() {
             self.add_auth(ensemble, index, now);
         }

@@ -80,6 +80,10 @@ impl Watcher {
             Event::AuthRefused { ensemble, err } => {
                 tracing::warn!(%session, ensemble = self.name(*ensemble), err, "credentials refused");
             }
+            Event::IdentityRefused { ensemble, err } => {
+                let ensemble = self.name(*ensemble);
+                tracing::error!(%session, ensemble, err, "the sidecar's own credentials are refused: sessions go on without them until they are changed");
+            }
             Event::Refused { op, err } => {
                 tracing::debug!(%session, op = op.shape().name, err, "request refused");
             }

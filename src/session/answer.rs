@@ -73,7 +73,12 @@ impl Session {
                 self.written = now;
                 Ok(Verdict::ToClient)
             }
-            Owner::Ping | Owner::Barrier | Owner::Auth(_) | Owner::Rearm | Owner::Close => {
+            Owner::Ping
+            | Owner::Barrier
+            | Owner::Auth(_)
+            | Owner::Identity(_)
+            | Owner::Rearm
+            | Owner::Close => {
                 self.swallow(ensemble, answered.owner, &header, now);
                 Ok(Verdict::Taken)
             }
@@ -102,6 +107,11 @@ impl Session {
                         ensemble,
                         err: header.err,
                     });
+                }
+            }
+            Owner::Identity(index) => {
+                if header.err != code::OK {
+                    self.unwelcome(ensemble, index, header.err);
                 }
             }
             Owner::Rearm => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::Tick;
+use super::{Identity, Tick};
 use super::ledger::{self, Armed, Ledger, Note};
 use super::legs::ParkedLeg;
 use crate::route::EnsembleId;
@@ -41,6 +41,8 @@ pub(super) enum Owner {
     Barrier,
     /// The client's credentials, added on a remote leg: this one of them.
     Auth(usize),
+    /// Credentials of the sidecar's own: this one of those the connection was given.
+    Identity(usize),
     /// Our setWatches for watches the connection does not know of.
     Rearm,
     /// Our end of the session.
@@ -53,7 +55,12 @@ impl Owner {
         match self {
             Self::Client { op, .. } => !matches!(op.shape().access, Access::Control),
             Self::Barrier => true,
-            Self::ClientPing | Self::Ping | Self::Auth(_) | Self::Rearm | Self::Close => false,
+            Self::ClientPing
+            | Self::Ping
+            | Self::Auth(_)
+            | Self::Identity(_)
+            | Self::Rearm
+            | Self::Close => false,
         }
     }
 }
@@ -100,6 +107,10 @@ pub(super) struct Leg {
     next_xid: i32,
     /// Credentials this ensemble refuses, by their place in the session's list.
     pub(super) refused_auths: BTreeSet<usize>,
+    /// Credentials of the sidecar's own that the present connection was given.
+    pub(super) introduced: Vec<Identity>,
+    /// Those that the ensemble refuses.
+    pub(super) unwelcome: BTreeSet<Identity>,
     /// What the session holds; home's leg has nothing in it.
     pub(super) ledger: Ledger,
     /// The watches an earlier connection of the client had here.
@@ -142,6 +153,8 @@ impl Leg {
             answered: now,
             next_xid: FIRST_OWN_XID,
             refused_auths: BTreeSet::new(),
+            introduced: Vec::new(),
+            unwelcome: BTreeSet::new(),
             ledger: Ledger::default(),
             before: Armed::default(),
             used: now,
@@ -327,6 +340,7 @@ impl Leg {
     /// The session was granted.
     pub(super) fn up(&mut self, credentials: Credentials, now: Tick) {
         self.state = State::Live(credentials);
+        self.introduced.clear();
         self.out_of_reach = false;
         self.awaited = None;
         self.used = now;

@@ -3,6 +3,7 @@
 mod bed;
 mod close;
 mod gathered;
+mod identities;
 mod liveness;
 mod loss;
 mod order;
