@@ -19,7 +19,9 @@ use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 use crate::config::{Config, Ensemble, Server};
 use crate::net::{Network, Peer, Stream};
 use crate::route::EnsembleId;
+use crate::secrets::Secrets;
 use crate::state::{LegRecord, StateError, Store};
+use crate::tls::TlsFault;
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
@@ -52,15 +54,30 @@ pub enum Refusal {
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[source] BoxError),
+    /// There is no TLS with it.
+    #[error("TLS: {0}")]
+    Tls(#[source] TlsFault),
+    /// It closed during the handshake of TLS.
+    #[error("TLS: it closed the connection (a port without TLS?)")]
+    NoTls,
     /// It closed instead of answering, or the connection broke.
     #[error("no answer to the handshake (not serving, or behind what the session has seen): {0}")]
-    Handshake(#[from] io::Error),
+    Handshake(#[source] io::Error),
     /// It took too long to answer.
     #[error("no answer to the handshake within {0:?}")]
     Slow(Duration),
     /// Its answer cannot be read.
     #[error("malformed answer to the handshake: {0}")]
     Malformed(#[from] WireFault),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        match TlsFault::of(&error) {
+            Some(fault) => Self::Tls(fault),
+            None => Self::Handshake(error),
+        }
+    }
 }
 
 /// No server of an ensemble took the handshake.
@@ -106,16 +123,22 @@ pub enum LegError {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     config: Arc<Config>,
+    secrets: Arc<Secrets>,
     network: Network,
     circuits: Arc<[Circuit]>,
     store: Option<Store>,
 }
 
 impl Dialer {
-    /// Dials over `network` by this configuration; the sessions of remote legs are written down in
-    /// `store`.
+    /// Dials over `network` by this configuration and its secrets; the sessions of remote legs are
+    /// written down in `store`.
     #[must_use]
-    pub fn new(config: Arc<Config>, network: Network, store: Option<Store>) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        secrets: Arc<Secrets>,
+        network: Network,
+        store: Option<Store>,
+    ) -> Self {
         let circuits = config
             .ensembles
             .iter()
@@ -123,6 +146,7 @@ impl Dialer {
             .collect();
         Self {
             config,
+            secrets,
             network,
             circuits,
             store,
@@ -231,10 +255,11 @@ impl Dialer {
         ensemble: EnsembleId,
         handshake: &[u8],
     ) -> Result<Attached, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.shake(&server, handshake).await {
+            match self.shake(id, &server, handshake).await {
                 Ok(attached) => return Ok(attached),
                 Err(refusal) => {
                     tracing::debug!(ensemble = %ensemble.name, %server, %refusal, "server passed over");
@@ -253,10 +278,11 @@ impl Dialer {
     /// # Errors
     /// [`Unreachable`] when none does.
     pub async fn connect(&self, ensemble: EnsembleId) -> Result<Stream, Unreachable> {
-        let ensemble = self.config.ensemble(ensemble);
+        let id = ensemble;
+        let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            match self.reach(&server).await {
+            match self.reach(id, server.clone().into()).await {
                 Ok(stream) => return Ok(stream),
                 Err(refusal) => tried.push((server, refusal)),
             }
@@ -267,10 +293,10 @@ impl Dialer {
         })
     }
 
-    /// Asks a server what it is; `None` when it does not say.
-    pub async fn role(&self, peer: &Peer) -> Option<Role> {
+    /// Asks a server of an ensemble what it is; `None` when it does not say.
+    pub async fn role(&self, ensemble: EnsembleId, peer: &Peer) -> Option<Role> {
         let ask = async {
-            let mut stream = self.network.connect(peer).await?;
+            let mut stream = self.open_stream(ensemble, peer).await?;
             stream.write_all(b"srvr").await?;
             let mut answer = Vec::new();
             stream.take(SRVR_LIMIT).read_to_end(&mut answer).await?;
@@ -280,20 +306,31 @@ impl Dialer {
         Role::of_srvr(&answer)
     }
 
-    async fn reach(&self, server: &Server) -> Result<Stream, Refusal> {
-        let connect = ServiceBuilder::new()
-            .timeout(self.config.connect_timeout)
-            .service(service_fn(|peer: Peer| async move {
-                self.network.connect(&peer).await
-            }));
-        connect
-            .oneshot(server.clone().into())
-            .await
-            .map_err(Refusal::Connect)
+    /// A stream to a server, in TLS where its ensemble is.
+    async fn open_stream(&self, ensemble: EnsembleId, peer: &Peer) -> io::Result<Stream> {
+        let stream = self.network.connect(peer).await?;
+        match self.secrets.connector(ensemble) {
+            None => Ok(stream),
+            Some(connector) => connector.connect(stream, &peer.server).await,
+        }
     }
 
-    async fn shake(&self, server: &Server, handshake: &[u8]) -> Result<Attached, Refusal> {
-        let mut stream = self.reach(server).await?;
+    async fn reach(&self, ensemble: EnsembleId, peer: Peer) -> Result<Stream, Refusal> {
+        let open = ServiceBuilder::new()
+            .timeout(self.config.connect_timeout)
+            .service(service_fn(|peer: Peer| async move {
+                self.open_stream(ensemble, &peer).await
+            }));
+        open.oneshot(peer).await.map_err(not_reached)
+    }
+
+    async fn shake(
+        &self,
+        ensemble: EnsembleId,
+        server: &Server,
+        handshake: &[u8],
+    ) -> Result<Attached, Refusal> {
+        let mut stream = self.reach(ensemble, server.clone().into()).await?;
         let bound = self.config.connect_timeout;
         let exchange = async {
             stream.write_all(handshake).await?;
@@ -313,6 +350,18 @@ impl Dialer {
             response,
             frame,
         })
+    }
+}
+
+/// Why there is no stream to a server.
+fn not_reached(error: BoxError) -> Refusal {
+    let cause = error.downcast_ref::<io::Error>();
+    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof) {
+        return Refusal::NoTls;
+    }
+    match cause.and_then(TlsFault::of) {
+        Some(fault) => Refusal::Tls(fault),
+        None => Refusal::Connect(error),
     }
 }
 
@@ -413,6 +462,8 @@ mod tests {
             servers: (1..=9).map(server).collect(),
             prefer: vec![server(20), server(3)],
             policy: Policy::default(),
+            tls: None,
+            credentials: None,
         };
         let mut firsts = Vec::new();
         for _ in 0..64 {

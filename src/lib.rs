@@ -34,6 +34,10 @@ pub mod proxy;
 #[cfg(feature = "proxy")]
 mod registry;
 #[cfg(feature = "proxy")]
+pub mod secrets;
+#[cfg(feature = "proxy")]
 pub mod state;
 #[cfg(feature = "proxy")]
 mod telemetry;
+#[cfg(feature = "proxy")]
+pub mod tls;

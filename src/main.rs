@@ -1,7 +1,7 @@
 //! The command line: arguments, logging, exit code.
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use zoonet::config::{Config, LogFormat};
 use zoonet::route::BarrierKind;
+use zoonet::secrets::{Expiry, Moment, Secrets};
 use zoonet::{check, proxy};
 
 /// Makes several stock ZooKeeper ensembles behave as one, for unmodified clients.
@@ -59,7 +60,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
     let out = &mut io::stdout().lock();
     match command {
         Command::Run { config } => return run(Config::load(&config)?, &config),
-        Command::Check { file } => check::summary(&Config::load(&file)?, out)?,
+        Command::Check { file } => return check(&Config::load(&file)?, out),
         Command::Route { file, paths } => {
             if let Some(path) = paths
                 .iter()
@@ -69,6 +70,18 @@ fn execute(command: Command) -> anyhow::Result<()> {
             }
             let paths = paths.iter().map(|path| path.as_encoded_bytes());
             check::routes(&Config::load(&file)?, paths, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    let (secrets, now) = (Secrets::load(config)?, Moment::now());
+    check::summary(config, &secrets, now, out)?;
+    for certificate in secrets.certificates() {
+        if let Expiry::Past(end) = certificate.expiry(now) {
+            let (key, file) = (&certificate.key, certificate.file.display());
+            bail!("{key}: {file}: this certificate has expired on {end}");
         }
     }
     Ok(())

@@ -6,7 +6,6 @@ mod words;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,12 +18,13 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::field::display;
 
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::dial::Dialer;
-use crate::net::{Listener, Network};
+use crate::net::{Listener, Network, UnixPlace};
 use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
-use crate::session::{ParkedLeg, Settings};
+use crate::secrets::{Secrets, SecretsError};
+use crate::session::{Identity, ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
 use crate::wire::SessionId;
 
@@ -34,14 +34,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The sidecar cannot serve.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The address clients connect to cannot be listened on.
-    #[error("cannot listen on {address}: {cause}")]
+    /// A place where clients connect cannot be listened on.
+    #[error("cannot listen on {place}: {cause}")]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// The place.
+        place: Place,
         /// Why.
         cause: io::Error,
     },
+    /// A certificate, a key or a file of credentials cannot be used.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The leg table cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -56,7 +59,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// What every connection needs.
 struct Shared {
     config: Arc<Config>,
-    settings: Arc<Settings>,
+    secrets: Arc<Secrets>,
+    settings: RwLock<Arc<Settings>>,
     network: Network,
     dialer: Dialer,
     registry: Registry,
@@ -64,16 +68,45 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(config: Config, network: Network, store: Option<Store>, registry: Registry) -> Self {
-        let config = Arc::new(config);
+    fn new(
+        config: Config,
+        secrets: Secrets,
+        network: Network,
+        store: Option<Store>,
+        registry: Registry,
+    ) -> Self {
+        let (config, secrets) = (Arc::new(config), Arc::new(secrets));
         Self {
-            settings: Arc::new(settings(&config)),
-            dialer: Dialer::new(Arc::clone(&config), network.clone(), store.clone()),
+            settings: RwLock::new(Arc::new(settings(&config, &secrets))),
+            dialer: Dialer::new(
+                Arc::clone(&config),
+                Arc::clone(&secrets),
+                network.clone(),
+                store.clone(),
+            ),
             config,
+            secrets,
             network,
             registry,
             store,
         }
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sessions to come do not try these credentials any more, which an ensemble has refused.
+    fn leave_out(&self, ensemble: EnsembleId, unwelcome: &Identity) {
+        let mut settings = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut less = Settings::clone(&settings);
+        if let Some(identities) = less.identities.get_mut(ensemble.index()) {
+            identities.retain(|identity| identity != unwelcome);
+        }
+        *settings = Arc::new(less);
     }
 }
 
@@ -101,19 +134,27 @@ pub struct Proxy {
 impl Proxy {
     /// A sidecar with this configuration that reaches servers over `network`. Remote sessions are
     /// written down in `store`, and those found there wait for their clients.
-    #[must_use]
-    pub fn new(config: Config, network: Network, store: Option<Store>) -> Self {
+    ///
+    /// # Errors
+    /// If a file that the configuration names cannot be used.
+    pub fn new(
+        config: Config,
+        network: Network,
+        store: Option<Store>,
+    ) -> Result<Self, SecretsError> {
+        let secrets = Secrets::load(&config)?;
+        reload::warn_of_expiry(&secrets);
         let registry = Registry::default();
         if let Some(store) = &store {
             restore(&config, store, &registry);
         }
         let grace = config.grace_period;
-        let shared = Shared::new(config, network, store, registry);
-        Self {
+        let shared = Shared::new(config, secrets, network, store, registry);
+        Ok(Self {
             current: Current(Arc::new(RwLock::new(Arc::new(shared)))),
             connections: TaskTracker::new(),
             grace,
-        }
+        })
     }
 
     /// Serves clients, for ever. Each has a task of its own, which goes on when this is dropped.
@@ -143,22 +184,29 @@ impl Proxy {
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
-    let address = config.listen;
+    let (places, mode) = (config.listen.clone(), config.socket_mode);
     let store = open_store(&config)?;
-    let proxy = Proxy::new(config, Network::Tcp, store);
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|cause| RunError::Listen { address, cause })?;
+    let proxy = Proxy::new(config, Network::Tcp, store)?;
+    let mut listeners = Vec::new();
+    for place in places {
+        let listener = listen(&place, mode).await;
+        listeners.push(listener.map_err(|cause| RunError::Listen { place, cause })?);
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
-    let bound = listener.local_addr()?;
-    tracing::info!(%bound, "listening");
-    // For whoever started us with port 0 and waits to be told.
-    writeln!(io::stdout(), "listening on {bound}")?;
+    for (bound, _) in &listeners {
+        tracing::info!(%bound, "listening");
+        // For whoever started us with port 0 and waits to be told.
+        writeln!(io::stdout(), "listening on {bound}")?;
+    }
+    let listeners = listeners
+        .into_iter()
+        .map(|(_, listener)| listener)
+        .collect();
     notify(&[NotifyState::Ready]);
     tokio::select! {
-        () = proxy.serve(Listener::Tcp(listener)) => {}
+        () = proxy.serve(Listener::Several(listeners)) => {}
         () = reload::follow(file, hangup, proxy.current.clone()) => {}
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
@@ -166,6 +214,21 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     notify(&[NotifyState::Stopping]);
     proxy.stop().await;
     Ok(())
+}
+
+/// Listens on a place; which one it is, where any port was good.
+async fn listen(place: &Place, mode: u32) -> io::Result<(Place, Listener)> {
+    match place {
+        Place::Tcp(address) => {
+            let listener = TcpListener::bind(address).await?;
+            let bound = Place::Tcp(listener.local_addr()?);
+            Ok((bound, Listener::Tcp(listener)))
+        }
+        Place::Unix(path) => {
+            let socket = UnixPlace::bind(path, mode).await?;
+            Ok((place.clone(), Listener::Unix(socket)))
+        }
+    }
 }
 
 /// Tells systemd, where it started us.
@@ -242,7 +305,7 @@ async fn accept_all(mut listener: Listener, current: &Current, connections: &Tas
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, secrets: &Secrets) -> Settings {
     let milliseconds =
         |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(1);
     let policies = config
@@ -257,5 +320,6 @@ fn settings(config: &Config) -> Settings {
     settings.request_timeout = config.request_timeout.map(milliseconds);
     settings.idle_leg_timeout = milliseconds(config.idle_leg_timeout);
     settings.expose_config = config.expose_config;
+    settings.identities = secrets.identities();
     settings
 }

@@ -1,10 +1,13 @@
 //! The raw file against the rules; goes on after a mistake, so that all are reported together.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_yaml::{Location, Spanned};
+
+mod listen;
+mod tls;
 
 use super::raw::{Pairs, RawConfig, RawEnsemble, RawTarget, Text};
 use super::{Complaint, Config, Ensemble, Limits, LogFormat, Mistake, Server, scalar};
@@ -13,8 +16,12 @@ use crate::session::{OnExpiry, OnUnreachable, Policy};
 
 const MOST_ENSEMBLES: usize = 1000;
 
-pub(super) fn check(raw: RawConfig) -> Result<Config, Vec<Mistake>> {
-    let mut checker = Checker::default();
+/// Files with relative names are in `folder`.
+pub(super) fn check(raw: RawConfig, folder: &Path) -> Result<Config, Vec<Mistake>> {
+    let mut checker = Checker {
+        folder: folder.to_owned(),
+        ..Checker::default()
+    };
     let config = checker.config(raw);
     match config {
         Some(config) if checker.mistakes.is_empty() => Ok(config),
@@ -25,6 +32,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, Vec<Mistake>> {
 #[derive(Default)]
 struct Checker {
     mistakes: Vec<Mistake>,
+    folder: PathBuf,
     /// Of each server that was seen: the ensemble, and where.
     owners: BTreeMap<Server, (String, Location)>,
 }
@@ -48,8 +56,11 @@ impl Checker {
             raw.listen.as_ref(),
             raw.admin.as_ref(),
         );
+        let client_tls = self.client_tls(raw.client_tls.as_ref(), &listen);
         let config = Config {
             listen,
+            socket_mode: self.or(raw.socket_mode.as_ref(), 0o600, scalar::socket_mode),
+            client_tls,
             admin,
             state: self.optional(raw.state.as_ref(), scalar::absolute),
             ensembles,
@@ -94,29 +105,6 @@ impl Checker {
         Some(config)
     }
 
-    fn addresses(
-        &mut self,
-        allow_remote: Option<&Text>,
-        listen: Option<&Text>,
-        admin: Option<&Text>,
-    ) -> (SocketAddr, Option<SocketAddr>) {
-        let remote = self.or(allow_remote, false, scalar::boolean);
-        let local = |text: &str| match scalar::address(text)? {
-            found if remote || found.ip().to_canonical().is_loopback() => Ok(found),
-            found => Err(Complaint::Remote { found }),
-        };
-        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 2181));
-        let listening = self.or(listen, default, local);
-        let admin_address = self.optional(admin, local);
-        if let (Some(same), Some(text)) = (admin_address, admin)
-            && same == listening
-            && same.port() != 0
-        {
-            self.blame(text.referenced, Complaint::SameAddress(same));
-        }
-        (listening, admin_address)
-    }
-
     fn ensembles(&mut self, raw: Option<Spanned<Pairs<RawEnsemble>>>) -> Vec<Ensemble> {
         let Some(raw) = raw else {
             self.missing(
@@ -143,9 +131,6 @@ impl Checker {
     fn ensemble(&mut self, key: &Text, raw: &RawEnsemble) -> Ensemble {
         if let Err(complaint) = scalar::name(&key.value) {
             self.blame(key.referenced, complaint);
-        }
-        if let Some(tls) = &raw.tls {
-            self.blame(tls.referenced, Complaint::Tls);
         }
         let servers = match &raw.servers {
             Some(servers) if servers.value.is_empty() => {
@@ -180,6 +165,8 @@ impl Checker {
                     scalar::on_expiry,
                 ),
             },
+            tls: self.server_tls(raw.tls.as_ref()),
+            credentials: raw.credentials.as_ref().map(|file| self.file(file)),
         }
     }
 

@@ -1,27 +1,38 @@
-//! A changed configuration is taken over while clients stay connected: on SIGHUP, and when the
-//! file has changed.
+//! A changed configuration is taken over while clients stay connected: on SIGHUP, and when its file,
+//! or one that it names, has changed.
 //!
-//! The file is read every two seconds and not watched: that survives editors that replace files
+//! The files are read every two seconds and not watched: that survives editors that replace files
 //! and mounts that swap links, and costs nothing that could be measured.
+//!
+//! Certificates, keys and credentials are used by connections from then on; those that are there
+//! stay. A certificate and its key are often replaced one after the other, so that they do not
+//! fit together for a moment: what cannot be used is complained of when it has been so for a while.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Current, Shared};
-use crate::config::Config;
+use super::{Current, Shared, settings};
+use crate::config::{Config, ConfigError};
 use crate::registry::Command;
+use crate::secrets::{Expiry, Moment, Secrets, SecretsError};
 
-/// How often the file is read.
+/// How often the files are read.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Follows the file for ever.
+/// Follows the files for ever.
 pub(super) async fn follow(file: PathBuf, mut hangup: Signal, current: Current) {
-    let mut known = tokio::fs::read(&file).await.ok();
+    let mut watched = Watched {
+        secrets: owned(Secrets::files(&current.get().config)),
+        config: file,
+    };
+    let mut known = watched.look().await;
+    // What was found the last time and could not be used.
+    let mut doubtful = None;
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -29,16 +40,100 @@ pub(super) async fn follow(file: PathBuf, mut hangup: Signal, current: Current) 
             _ = hangup.recv() => true,
             _ = period.tick() => false,
         };
-        let found = tokio::fs::read(&file).await.ok();
-        let changed = found.is_some() && found != known;
-        if !asked && !changed {
+        let mut found = watched.look().await;
+        if !asked && (found == known || !found.is_there()) {
             continue;
         }
-        known = found;
-        notify_reloading();
-        reload(&file, &current);
-        super::notify(&[NotifyState::Ready]);
+        let old = current.get();
+        let loaded = Config::load(&watched.config).map(|config| config.aligned_with(&old.config));
+        if let Ok(config) = &loaded {
+            // Those of a configuration that cannot be used yet as well: it may be for their sake.
+            let secrets = owned(Secrets::files(config));
+            if secrets != watched.secrets {
+                watched.secrets = secrets;
+                found = watched.look().await;
+            }
+        }
+        let settled = asked || doubtful.as_ref() == Some(&found);
+        let change = loaded
+            .map_err(Refused::from)
+            .and_then(|config| Change::of(config, &old));
+        match change {
+            Err(Refused::Secrets(_)) if !settled => {
+                doubtful = Some(found);
+                continue;
+            }
+            Err(refused) => {
+                let config = watched.config.display();
+                tracing::error!(%config, error = %refused, "not reloaded: the configuration in use stays");
+            }
+            Ok(change) if found.secrets == known.secrets && change.is_none(&old) => {
+                tracing::info!("reloaded: nothing has changed");
+            }
+            Ok(change) => {
+                notify_reloading();
+                change.apply(&old, &current);
+                super::notify(&[NotifyState::Ready]);
+            }
+        }
+        (known, doubtful) = (found, None);
     }
+}
+
+/// Says which certificates end soon, or have ended.
+pub(super) fn warn_of_expiry(secrets: &Secrets) {
+    for certificate in secrets.certificates() {
+        let (key, file) = (&certificate.key, certificate.file.display());
+        match certificate.expiry(Moment::now()) {
+            Expiry::Past(end) => tracing::error!(key, %file, %end, "this certificate has expired"),
+            Expiry::Soon(end, days) => {
+                tracing::warn!(key, %file, %end, days, "this certificate expires soon");
+            }
+            Expiry::Far(..) | Expiry::Unknown => {}
+        }
+    }
+}
+
+/// The files that are followed.
+struct Watched {
+    config: PathBuf,
+    /// Those that the configuration names.
+    secrets: Vec<PathBuf>,
+}
+
+/// What was in them, as far as it takes to see that it has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    config: Option<u64>,
+    secrets: Vec<Option<u64>>,
+}
+
+impl Watched {
+    async fn look(&self) -> Seen {
+        let config = digest(&self.config).await;
+        let mut secrets = Vec::new();
+        for file in &self.secrets {
+            secrets.push(digest(file).await);
+        }
+        Seen { config, secrets }
+    }
+}
+
+impl Seen {
+    /// A configuration that is being replaced may be away for a moment.
+    const fn is_there(&self) -> bool {
+        self.config.is_some()
+    }
+}
+
+async fn digest(file: &Path) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    tokio::fs::read(file).await.ok()?.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn owned(files: Vec<&Path>) -> Vec<PathBuf> {
+    files.into_iter().map(Path::to_owned).collect()
 }
 
 /// Says so with the time: systemd takes no reload without it (`Type=notify-reload`).
@@ -49,54 +144,93 @@ fn notify_reloading() {
     }
 }
 
-fn reload(file: &std::path::Path, current: &Current) {
-    let old = current.get();
-    let config = match Config::load(file) {
-        Ok(config) => config.aligned_with(&old.config),
-        Err(error) => {
-            tracing::error!(config = %file.display(), %error, "not reloaded: the configuration in use stays");
-            return;
+/// Why a configuration is not taken over.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error("`home` cannot change while clients' sessions live there; restart to change it")]
+    Home,
+    #[error("{key}: {}: this certificate has expired on {expired}", file.display())]
+    Expired {
+        key: String,
+        file: PathBuf,
+        expired: Moment,
+    },
+}
+
+/// A configuration that can be taken over.
+struct Change {
+    config: Config,
+    secrets: Secrets,
+}
+
+impl Change {
+    fn of(config: Config, old: &Shared) -> Result<Self, Refused> {
+        if config.home() != old.config.home() {
+            return Err(Refused::Home);
         }
-    };
-    if config == *old.config {
-        tracing::info!("reloaded: nothing has changed");
-        return;
+        let secrets = Secrets::load(&config)?;
+        let now = Moment::now();
+        for certificate in secrets.certificates() {
+            // One that has expired while it was in use stays, until there is a better one.
+            let known = old.secrets.certificates().contains(certificate);
+            if let Expiry::Past(expired) = certificate.expiry(now)
+                && !known
+            {
+                return Err(Refused::Expired {
+                    key: certificate.key.clone(),
+                    file: certificate.file.clone(),
+                    expired,
+                });
+            }
+        }
+        Ok(Self { config, secrets })
     }
-    if config.home() != old.config.home() {
-        tracing::error!(
-            "not reloaded: `home` cannot change while clients' sessions live there; restart to change it"
+
+    /// Whether all is as it was, what files hold left out of account.
+    fn is_none(&self, old: &Shared) -> bool {
+        // Credentials that were left out are tried again.
+        self.config == *old.config && settings(&self.config, &self.secrets) == *old.settings()
+    }
+
+    fn apply(self, old: &Shared, current: &Current) {
+        let Self { config, secrets } = self;
+        for (key, same) in [
+            ("listen", config.listen == old.config.listen),
+            ("socket_mode", config.socket_mode == old.config.socket_mode),
+            ("admin", config.admin == old.config.admin),
+            ("state", config.state == old.config.state),
+            (
+                "log",
+                config.log == old.config.log && config.log_format == old.config.log_format,
+            ),
+        ] {
+            if !same {
+                tracing::warn!(
+                    key,
+                    "this key is read at the start only: restart to change it"
+                );
+            }
+        }
+        let moved = old.config.routes.moved(&config.routes);
+        let moved: Vec<_> = moved
+            .iter()
+            .map(|prefix| String::from_utf8_lossy(prefix))
+            .collect();
+        tracing::info!(fingerprint = %config.fingerprint(), ?moved, "reloaded");
+        warn_of_expiry(&secrets);
+        let new = Shared::new(
+            config,
+            secrets,
+            old.network.clone(),
+            old.store.clone(),
+            old.registry.clone(),
         );
-        return;
+        let command = Command::Reload(new.settings(), new.dialer.clone());
+        current.set(new);
+        old.registry.tell_all(&command);
     }
-    for (key, same) in [
-        ("listen", config.listen == old.config.listen),
-        ("admin", config.admin == old.config.admin),
-        ("state", config.state == old.config.state),
-        (
-            "log",
-            config.log == old.config.log && config.log_format == old.config.log_format,
-        ),
-    ] {
-        if !same {
-            tracing::warn!(
-                key,
-                "this key is read at the start only: restart to change it"
-            );
-        }
-    }
-    let moved = old.config.routes.moved(&config.routes);
-    let moved: Vec<_> = moved
-        .iter()
-        .map(|prefix| String::from_utf8_lossy(prefix))
-        .collect();
-    tracing::info!(fingerprint = %config.fingerprint(), ?moved, "reloaded");
-    let new = Shared::new(
-        config,
-        old.network.clone(),
-        old.store.clone(),
-        old.registry.clone(),
-    );
-    let command = Command::Reload(Arc::clone(&new.settings), new.dialer.clone());
-    current.set(new);
-    old.registry.tell_all(&command);
 }

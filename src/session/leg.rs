@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Identity, Tick};
 use super::ledger::{self, Armed, Ledger, Note};
 use super::legs::ParkedLeg;
+use super::{Identity, Tick};
 use crate::route::EnsembleId;
 use crate::wire::connect::{ConnectRequest, Credentials};
 use crate::wire::opcode::{Access, OpCode};
