@@ -37,6 +37,8 @@ mod puppet;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod secure;
+#[cfg(test)]
 mod survival;
 #[cfg(test)]
 mod verify_runs;

@@ -15,6 +15,7 @@
     reason = "a bed that fails has no caller who could mend it"
 )]
 
+pub(crate) mod authority;
 pub(crate) mod launch;
 pub(crate) mod ports;
 pub(crate) mod python;

@@ -176,7 +176,10 @@ impl Config {
     /// With everything that is wrong in it.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let checked = match serde_yaml::from_str(text) {
-            Ok(raw) => check::check(raw, Path::new(name).parent().unwrap_or(Path::new(""))),
+            Ok(raw) => check::check(
+                raw,
+                Path::new(name).parent().unwrap_or_else(|| Path::new("")),
+            ),
             Err(error) => Err(vec![complaint::from_yaml(error.without_snippet())]),
         };
         checked.map_err(|mistakes| ConfigError::rejected(name, text, mistakes))

@@ -41,7 +41,7 @@ pub enum Stream {
     /// To another process of this host.
     Unix(UnixStream),
     /// Encrypted, over another stream.
-    Tls(Box<TlsStream<Stream>>),
+    Tls(Box<TlsStream<Self>>),
     /// To another task of this process.
     Memory(DuplexStream),
 }
@@ -223,7 +223,7 @@ pub enum Listener {
     /// Other tasks of this process. When nobody can send any more, no more clients come.
     Memory(mpsc::Receiver<DuplexStream>),
     /// All of these, none before the others.
-    Several(Vec<Listener>),
+    Several(Vec<Self>),
 }
 
 impl Listener {

@@ -27,6 +27,7 @@ use crate::secrets::{Secrets, SecretsError};
 use crate::session::{Identity, ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
 use crate::wire::SessionId;
+use reload::Watched;
 
 /// How long to wait when the process is out of file descriptors before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -185,6 +186,8 @@ impl Proxy {
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     let (places, mode) = (config.listen.clone(), config.socket_mode);
+    // Before they are used: what changes meanwhile is seen as a change.
+    let seen = Watched::new(file, &config).await;
     let store = open_store(&config)?;
     let proxy = Proxy::new(config, Network::Tcp, store)?;
     let mut listeners = Vec::new();
@@ -207,7 +210,7 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     notify(&[NotifyState::Ready]);
     tokio::select! {
         () = proxy.serve(Listener::Several(listeners)) => {}
-        () = reload::follow(file, hangup, proxy.current.clone()) => {}
+        () = reload::follow(seen, hangup, proxy.current.clone()) => {}
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }

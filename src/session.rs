@@ -262,7 +262,7 @@ impl Session {
         let live = |(ensemble, leg): (EnsembleId, &Leg)| leg.is_live().then_some(ensemble);
         let remotes: Vec<EnsembleId> = self.legs.remotes().filter_map(live).collect();
         for ensemble in remotes.into_iter().chain([self.settings.home()]) {
-            self.introduce(ensemble, now);
+            self.introduce_anew(ensemble, now);
         }
     }
 

@@ -80,14 +80,16 @@ impl Watcher {
             Event::AuthRefused { ensemble, err } => {
                 tracing::warn!(%session, ensemble = self.name(*ensemble), err, "credentials refused");
             }
-            Event::IdentityRefused { ensemble, err } => {
-                let ensemble = self.name(*ensemble);
-                tracing::error!(%session, ensemble, err, "the sidecar's own credentials are refused: sessions go on without them until they are changed");
-            }
+            Event::IdentityRefused { ensemble, err } => self.unwelcome(*ensemble, *err),
             Event::Refused { op, err } => {
                 tracing::debug!(%session, op = op.shape().name, err, "request refused");
             }
         }
+    }
+
+    fn unwelcome(&self, ensemble: EnsembleId, err: i32) {
+        let (session, ensemble) = (self.session, self.name(ensemble));
+        tracing::error!(%session, ensemble, err, "the sidecar's own credentials are refused: sessions go on without them until they are changed");
     }
 
     fn lost(&self, ensemble: EnsembleId, reason: Loss) {

@@ -24,13 +24,12 @@ use crate::secrets::{Expiry, Moment, Secrets, SecretsError};
 /// How often the files are read.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Follows the files for ever.
-pub(super) async fn follow(file: PathBuf, mut hangup: Signal, current: Current) {
-    let mut watched = Watched {
-        secrets: owned(Secrets::files(&current.get().config)),
-        config: file,
-    };
-    let mut known = watched.look().await;
+/// Follows the files for ever, from what was `seen` in them when they were used first.
+pub(super) async fn follow(
+    (mut watched, mut known): (Watched, Seen),
+    mut hangup: Signal,
+    current: Current,
+) {
     // What was found the last time and could not be used.
     let mut doubtful = None;
     let mut period = interval(PERIOD);
@@ -95,7 +94,7 @@ pub(super) fn warn_of_expiry(secrets: &Secrets) {
 }
 
 /// The files that are followed.
-struct Watched {
+pub(super) struct Watched {
     config: PathBuf,
     /// Those that the configuration names.
     secrets: Vec<PathBuf>,
@@ -103,12 +102,22 @@ struct Watched {
 
 /// What was in them, as far as it takes to see that it has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     config: Option<u64>,
     secrets: Vec<Option<u64>>,
 }
 
 impl Watched {
+    /// The file of this configuration, and those that it names; and what is in them.
+    pub(super) async fn new(file: PathBuf, config: &Config) -> (Self, Seen) {
+        let watched = Self {
+            config: file,
+            secrets: owned(Secrets::files(config)),
+        };
+        let seen = watched.look().await;
+        (watched, seen)
+    }
+
     async fn look(&self) -> Seen {
         let config = digest(&self.config).await;
         let mut secrets = Vec::new();

@@ -7,6 +7,9 @@
 //! * One that is refused is left out from then on, as a client's is (T19), and said loudly. The
 //!   other way, no leg without it, would take away all of an ensemble for the sake of a part of it.
 //!   Home closes the client's connection over it, once; see [`Session::unwelcome_identities`].
+//! * What a change of the configuration adds is told to connections that are there only if it is a
+//!   digest, which no server refuses: a slip in any other would cost all clients their connections
+//!   to home at once.
 //! * ZooKeeper takes no identity back. What is removed from a configuration is gone with the next
 //!   connection.
 
@@ -45,6 +48,11 @@ impl Identity {
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
+
+    /// Whether every server takes it, whatever it says (protocol.md 10).
+    fn is_harmless(&self) -> bool {
+        self.scheme() == "digest"
+    }
 }
 
 impl fmt::Debug for Identity {
@@ -68,10 +76,19 @@ impl Session {
         })
     }
 
-    /// Gives a leg's connection the credentials of the sidecar's own that it has not got yet.
+    /// Gives a new connection of a leg the credentials of the sidecar's own.
     pub(super) fn introduce(&mut self, ensemble: EnsembleId, now: Tick) {
+        self.introduce_as(ensemble, |_| true, now);
+    }
+
+    /// Gives a leg's present connection those that it has not got yet and that do it no harm.
+    pub(super) fn introduce_anew(&mut self, ensemble: EnsembleId, now: Tick) {
+        self.introduce_as(ensemble, Identity::is_harmless, now);
+    }
+
+    fn introduce_as(&mut self, ensemble: EnsembleId, which: impl Fn(&Identity) -> bool, now: Tick) {
         let settings = Arc::clone(&self.settings);
-        for identity in settings.identities(ensemble) {
+        for identity in settings.identities(ensemble).iter().filter(|i| which(i)) {
             let leg = self.legs.get(ensemble);
             if leg.introduced.contains(identity) || leg.unwelcome.contains(identity) {
                 continue;

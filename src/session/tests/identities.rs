@@ -124,6 +124,8 @@ fn new_ones_are_added_under_way_and_old_ones_not_repeated() {
     bed.frames.clear();
     let mut changed = known();
     changed.identities[0].push(identity("us-too"));
+    // Servers close over what they do not know; that waits for the next connection.
+    changed.identities[0].push(Identity::new("odd", b"us-odd:secret"));
     changed.identities[1] = vec![identity("eu-too"), identity("eu-new")];
     bed.session.reload(Arc::new(changed), bed.now);
     bed.drain();
