@@ -9,7 +9,11 @@ use std::time::Duration;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, DEFAULT_VERSIONS, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
+};
 
 use super::{SESSION, logged, logs, shared};
 use crate::ZOONET;
@@ -27,12 +31,21 @@ pub(super) fn dial(
     ca: &Path,
     identity: Option<&Certified>,
 ) -> io::Result<Encrypted> {
+    dial_in(DEFAULT_VERSIONS, address, ca, identity)
+}
+
+fn dial_in(
+    versions: &[&'static SupportedProtocolVersion],
+    address: SocketAddr,
+    ca: &Path,
+    identity: Option<&Certified>,
+) -> io::Result<Encrypted> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(ca).unwrap())
         .unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     let config = match identity {
@@ -137,6 +150,23 @@ fn clients_without_a_good_certificate_are_turned_away_in_words() {
     let stream = dial(address, ours.ca(), Some(&good)).unwrap();
     let mut client = Raw::over(stream, 0, SESSION);
     assert_eq!(client.get("/eu/secure-missing").err, NO_NODE);
+}
+
+#[test]
+fn both_versions_are_spoken() {
+    let secure = shared();
+    let (ours, ca) = (&secure.authority, secure.authority.ca());
+    let shown = ours.certify("shown-twice", &["127.0.0.1"], End::Far);
+    let good = ours.certify("good-twice", &["client.example"], End::Far);
+    let key = client_tls(&shown, Some(ca));
+    let sidecar = Setup::home(&secure.us).key(&key).start(ZOONET);
+    for version in [&TLS12, &TLS13] {
+        let stream = dial_in(&[version], sidecar.address(), ca, Some(&good)).unwrap();
+        assert_eq!(stream.conn.protocol_version(), Some(version.version));
+        let mut client = Raw::over(stream, 0, SESSION);
+        assert_eq!(client.get("/secure-missing").err, NO_NODE);
+        turned_away(dial_in(&[version], sidecar.address(), ca, None));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -150,4 +151,51 @@ fn a_leg_goes_on_with_servers_of_a_new_authority() {
     let mut direct = Raw::connect(server.address(), SESSION);
     assert_eq!(direct.set("/ap/watched", b"new").err, OK);
     assert_eq!(client.reply().xid, -1, "an event");
+}
+
+#[test]
+fn check_says_until_when_certificates_are_good() {
+    let authority = Authority::new("check");
+    let check = |shown: &Certified| {
+        let yaml = Setup::home(&shared().us)
+            .key(&client_tls(shown, None))
+            .yaml(crate::testbed::ports::reserve(), authority.folder().path());
+        let config = authority.folder().write("zoonet.yaml", &yaml);
+        let output = Command::new(ZOONET)
+            .arg("check")
+            .arg(config)
+            .output()
+            .unwrap();
+        let [said, complained] =
+            [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap());
+        (output.status.code(), said, complained)
+    };
+    let good = authority.certify("good", &["127.0.0.1"], End::Far);
+    let line = format!(
+        "certificate  {}  good until 2100-01-01 00:00 UTC: ",
+        good.certificate.display()
+    );
+    let (code, said, complained) = check(&good);
+    assert!(
+        code == Some(0) && said.contains(&line),
+        "{said}{complained}"
+    );
+
+    let past = authority.certify("past", &["127.0.0.1"], End::Past);
+    let file = past.certificate.display();
+    let (code, said, complained) = check(&past);
+    let line = format!("certificate  {file}  EXPIRED on 2020-01-01 00:00 UTC");
+    assert!(code == Some(1) && said.contains(&line), "{said}");
+    let line = format!(
+        "client_tls.certificate: {file}: this certificate has expired on 2020-01-01 00:00 UTC"
+    );
+    assert_eq!(complained.trim_end(), line);
+
+    replace(&good.key, &past.key);
+    let (code, said, complained) = check(&good);
+    assert!(code == Some(1) && said.is_empty(), "{said}");
+    assert!(
+        complained.contains("not that of the private key"),
+        "{complained}"
+    );
 }

@@ -1,6 +1,7 @@
 //! TLS to stock servers.
 
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::time::Duration;
 
 use super::{SESSION, logged, logs, over_tls, shared, tls};
@@ -64,11 +65,19 @@ fn many_requests_at_once_get_their_replies_over_tls() {
 #[test]
 fn words_for_home_are_asked_over_tls() {
     let sidecar = shared().setup().start(ZOONET);
-    let mut stream = raw::dial(sidecar.address());
-    stream.write_all(b"srvr").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("Mode: standalone"), "{answer}");
+    for half_close in [None, Some(Shutdown::Write)].repeat(5) {
+        let mut stream = raw::dial(sidecar.address());
+        stream.write_all(b"srvr").unwrap();
+        if let Some(how) = half_close {
+            stream.shutdown(how).unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.contains("Mode: standalone"),
+            "{half_close:?}: {answer}"
+        );
+    }
 }
 
 #[test]
@@ -85,6 +94,7 @@ fn what_a_server_is_is_learned_over_tls() {
         .servers("ap", &[follower.secure_address()])
         .ensemble_key("ap", &tls(authority.ca(), Some(&identity), ""))
         .route("/ap", "ap")
+        .key("connect_timeout: 6s")
         .log("zoonet=trace")
         .start(ZOONET);
     let mut client = Raw::connect(sidecar.address(), SESSION);
@@ -96,7 +106,8 @@ fn what_a_server_is_is_learned_over_tls() {
     ) == 0
     {
         assert!(std::time::Instant::now() < deadline, "{}", sidecar.log());
-        assert_eq!(client.get("/ap/none").err, NO_NODE);
+        // The first ones may come while the leg is opened.
+        client.get("/ap/none");
         assert_eq!(client.get("/none").err, NO_NODE);
     }
 }
@@ -119,11 +130,23 @@ fn a_server_that_cannot_be_trusted_is_refused_in_words() {
         (
             encrypted,
             tls(ours.ca(), good, ", server_name: zk.example"),
-            "TLS: its certificate is not for zk.example; it is for ",
+            "TLS: its certificate is not for zk.example; it is for 127.0.0.1, localhost",
         ),
-        (encrypted, tls(ours.ca(), None, ""), "TLS: it "),
-        (encrypted, tls(ours.ca(), Some(&stranger), ""), "TLS: it "),
-        (encrypted, tls(ours.ca(), Some(&expired), ""), "TLS: it "),
+        (
+            encrypted,
+            tls(ours.ca(), None, ""),
+            "TLS: it does not take our certificate, or wants one and got none",
+        ),
+        (
+            encrypted,
+            tls(ours.ca(), Some(&stranger), ""),
+            "TLS: it does not take our certificate: its authority, its time or its name",
+        ),
+        (
+            encrypted,
+            tls(ours.ca(), Some(&expired), ""),
+            "TLS: it does not take our certificate: its authority, its time or its name",
+        ),
         (
             plain,
             tls(ours.ca(), good, ""),
@@ -139,13 +162,6 @@ fn a_server_that_cannot_be_trusted_is_refused_in_words() {
             &sidecar,
             &["WARN", "cannot open leg", &server.to_string(), said],
         );
-        for line in sidecar
-            .log()
-            .lines()
-            .filter(|line| line.contains("cannot open leg"))
-        {
-            println!("{line}");
-        }
         assert_eq!(client.get("/secure-missing").err, NO_NODE, "home goes on");
     }
     // Neither is TLS found where it was not asked for.

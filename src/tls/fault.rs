@@ -67,11 +67,20 @@ fn certificate(error: &CertificateError, f: &mut fmt::Formatter<'_>) -> fmt::Res
             write!(f, "its certificate is not for {expected}; it is for ")?;
             match presented.as_slice() {
                 [] => f.write_str("no name at all"),
-                names => f.write_str(&names.join(", ")),
+                names => {
+                    let names: Vec<&str> = names.iter().map(|name| plain(name)).collect();
+                    f.write_str(&names.join(", "))
+                }
             }
         }
         other => write!(f, "its certificate is not good: {other}"),
     }
+}
+
+/// A name in a certificate, which comes as `DnsName("zk1.eu")` or `IpAddress(10.0.0.1)`.
+fn plain(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
+    inner.trim_end_matches(')').trim_matches('"')
 }
 
 /// What the peer says is wrong with us.
@@ -85,8 +94,9 @@ fn said(alert: AlertDescription, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         AlertDescription::BadCertificate => {
             "it does not take our certificate, or wants one and got none"
         }
-        AlertDescription::UnknownCA | AlertDescription::CertificateUnknown => {
-            "it does not trust the authority of our certificate"
+        AlertDescription::UnknownCA => "it does not trust the authority of our certificate",
+        AlertDescription::CertificateUnknown => {
+            "it does not take our certificate: its authority, its time or its name are wrong there"
         }
         AlertDescription::CertificateExpired => "it says that our certificate has expired",
         AlertDescription::HandshakeFailure => "it refuses the handshake",

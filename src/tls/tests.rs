@@ -118,7 +118,7 @@ async fn each_side_is_told_what_is_wrong() {
         (
             trusting(None),
             open(ours.certify("elsewhere.example", LATER)),
-            "not for localhost; it is for DnsName(\"elsewhere.example\")",
+            "not for localhost; it is for elsewhere.example",
             "it does not take our certificate",
         ),
         (
