@@ -13,6 +13,8 @@
     reason = "what cannot go on panics, as in the bed"
 )]
 mod campaign;
+#[expect(dead_code, reason = "a campaign tells in words, without a picture")]
+mod checker;
 #[expect(
     dead_code,
     clippy::panic,
@@ -24,6 +26,8 @@ mod puppet;
     reason = "a campaign takes from the bed what it needs, tests take the rest"
 )]
 mod testbed;
+#[expect(dead_code, reason = "a campaign says when its load ends")]
+mod workload;
 
 use std::env;
 use std::time::Duration;
@@ -41,10 +45,17 @@ struct Options {
     /// How long it goes on.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
+    /// What the sidecars put in front of reads: sync, quorum, or none, which must fail.
+    #[arg(long, default_value = "sync")]
+    barrier: String,
 }
 
 fn main() {
-    let Options { seed, minutes } = Options::parse();
+    let Options {
+        seed,
+        minutes,
+        barrier,
+    } = Options::parse();
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let example = env::current_exe().expect("the campaign runs from a file");
     let zoonet = example
@@ -57,6 +68,7 @@ fn main() {
         "{} is missing: cargo build first",
         zoonet.display()
     );
-    println!("seed {seed}, {minutes} minutes");
-    campaign::for_a_while(&zoonet, seed, Duration::from_secs_f64(60.0 * minutes));
+    println!("seed {seed}, {minutes} minutes, barrier {barrier}");
+    let time = Duration::from_secs_f64(60.0 * minutes);
+    campaign::for_a_while(&zoonet, seed, time, &barrier);
 }

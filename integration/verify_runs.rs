@@ -48,6 +48,7 @@ fn violation(barrier: &str) -> Option<String> {
         keys: 4,
         locality: 0.8,
         reads: 0.6,
+        rate: None,
         duration: Duration::from_secs(6),
         seed: 1,
     };

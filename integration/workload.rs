@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use thiserror::Error;
 
-use crate::testbed::python::Python;
+use crate::testbed::python::{Python, Running};
 
 /// What it may take beyond its duration: starting clients, creating nodes, awaiting replies.
 const SLACK: Duration = Duration::from_secs(120);
@@ -35,6 +35,9 @@ pub(crate) struct Workload {
     /// The share of reads.
     #[arg(long, default_value_t = 0.5)]
     pub(crate) reads: f64,
+    /// How many operations a second all clients start; as many as they can unless given.
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
     /// How long, such as 10s or 2m.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub(crate) duration: Duration,
@@ -48,9 +51,22 @@ pub(crate) struct Workload {
 #[error("the workload did not run to its end:\n{0}")]
 pub(crate) struct Broken(String);
 
+/// A workload under way.
+#[derive(Debug)]
+pub(crate) struct Load {
+    running: Running,
+    duration: Duration,
+}
+
 impl Workload {
     /// Runs it, leaves the record in `history`, and returns the summary it printed.
     pub(crate) fn run(&self, history: &Path) -> Result<String, Broken> {
+        self.start(history)?.end()
+    }
+
+    /// Starts it, and returns when its nodes are there.
+    pub(crate) fn start(&self, history: &Path) -> Result<Load, Broken> {
+        let rate = self.rate.map(|rate| format!("--rate={rate}"));
         let running = Python::file("clients/workload.py")
             .args(["--connect", &self.connect.join(",")])
             .args(self.prefix.iter().flat_map(|path| ["--prefix", path]))
@@ -59,16 +75,39 @@ impl Workload {
             .args(["--keys", &self.keys.to_string()])
             .args(["--locality", &self.locality.to_string()])
             .args(["--reads", &self.reads.to_string()])
+            .args(rate)
             .args(["--duration", &self.duration.as_secs_f64().to_string()])
+            .args([
+                "--limit",
+                &(self.duration + SLACK).as_secs_f64().to_string(),
+            ])
             .args(["--seed", &self.seed.to_string()])
             .args(["--history", &history.to_string_lossy()])
             .start();
-        running.close_stdin();
-        let said = running.line(self.duration + SLACK);
-        let ended = running.process().wait(SLACK);
+        match running.line(SLACK) {
+            Some(_) => Ok(Load {
+                running,
+                duration: self.duration,
+            }),
+            None => Err(Broken(running.errors())),
+        }
+    }
+}
+
+impl Load {
+    /// Asks it to end before its time and waits until it has.
+    pub(crate) fn stop(self) -> Result<String, Broken> {
+        self.running.say("stop");
+        self.end()
+    }
+
+    /// Waits for its end; the summary it printed.
+    pub(crate) fn end(self) -> Result<String, Broken> {
+        let said = self.running.line(self.duration + SLACK);
+        let ended = self.running.process().wait(SLACK);
         match (said, ended) {
             (Some(said), Some(status)) if status.success() => Ok(said),
-            _ => Err(Broken(running.errors())),
+            _ => Err(Broken(self.running.errors())),
         }
     }
 }

@@ -112,7 +112,7 @@ impl Fault {
         Self {
             kind,
             whose: random.usize(..most),
-            which: random.usize(..6),
+            which: random.usize(..8),
             hold: Duration::from_millis(hold),
         }
     }
@@ -160,11 +160,11 @@ impl Fault {
                 | Kind::Reload
                 | Kind::Pause
                 | Kind::Coma
-                | Kind::Client => *at == self.which % 3,
+                | Kind::Client => *at == self.which % 4,
             })
             .map(|(_, server)| server)
             .collect();
-        let hangs = self.kind != Kind::Region && self.which >= 3;
+        let hangs = self.kind != Kind::Region && self.which >= 4;
         let begun = Instant::now();
         for server in &struck {
             if hangs {

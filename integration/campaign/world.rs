@@ -50,18 +50,29 @@ pub(super) struct World {
     former: u64,
 }
 
+/// How many servers of a region vote; one more only looks on.
+const VOTERS: usize = 3;
+
+/// How late the observers, which the sidecars of the other region read from, hear of commits: without
+/// the rule clients would see old values all the time.
+const LAG: Duration = Duration::from_millis(200);
+
 /// The top of a region, which is one name for all.
 pub(super) fn top(region: usize) -> String {
     format!("/{}", REGIONS[region])
 }
 
 impl World {
-    pub(super) fn start(zoonet: &Path) -> Self {
+    /// Starts all of it; `barrier` is what the sidecars put in front of reads.
+    pub(super) fn start(zoonet: &Path, barrier: &str) -> Self {
         let ensembles: Vec<Ensemble> = REGIONS
             .iter()
-            .map(|name| Plan::new(*name).voters(3).launch())
+            .map(|name| Plan::new(*name).voters(VOTERS).observers(1).launch())
             .collect();
         ensembles.iter().for_each(Ensemble::await_ready);
+        for ensemble in &ensembles {
+            ensemble.quorum_link(0).lag(LAG);
+        }
         let eyes: Vec<Puppet> = ensembles
             .iter()
             .map(|ensemble| Puppet::kazoo(ensemble.connect_string(), 20))
@@ -70,7 +81,9 @@ impl World {
             eye.ask(&format!("make {}/own", top(region)));
             eye.ask(&format!("create {}/watched 0", top(region)));
         }
-        let sites: Vec<Site> = (0..2).map(|home| site(&ensembles, home, zoonet)).collect();
+        let sites: Vec<Site> = (0..2)
+            .map(|home| site(&ensembles, home, zoonet, barrier))
+            .collect();
         let mut world = Self {
             clients: Vec::new(),
             sites,
@@ -172,7 +185,7 @@ impl Client {
     }
 }
 
-fn site(ensembles: &[Ensemble], home: usize, zoonet: &Path) -> Site {
+fn site(ensembles: &[Ensemble], home: usize, zoonet: &Path, barrier: &str) -> Site {
     let other = 1 - home;
     let wires: Vec<Relay> = ensembles[other]
         .servers()
@@ -183,6 +196,9 @@ fn site(ensembles: &[Ensemble], home: usize, zoonet: &Path) -> Site {
     let setup = Setup::new(REGIONS[home])
         .ensemble(&ensembles[home])
         .servers(REGIONS[other], &addresses)
+        .prefer(REGIONS[other], &addresses[VOTERS..])
+        .barrier(REGIONS[home], barrier)
+        .barrier(REGIONS[other], barrier)
         .route("/", "us")
         .route("/eu", "eu")
         .key("connect_timeout: 500ms");

@@ -42,11 +42,11 @@ class Recorder:
 
 
 class Worker(threading.Thread):
-    """One client: keeps a window of requests in flight until the time is up."""
+    """One client: keeps a window of requests in flight until the time is up or it is told to stop."""
 
-    def __init__(self, number, args, recorder, gate):
+    def __init__(self, number, args, recorder, gate, stop):
         super().__init__(daemon=True)
-        self.number, self.args, self.recorder, self.gate = number, args, recorder, gate
+        self.number, self.args, self.recorder, self.gate, self.stop = number, args, recorder, gate, stop
         self.name, self.random = f"c{number}", random.Random(f"{args.seed}-{number}")
         self.window = threading.Semaphore(args.window)
         self.open, self.lock, self.index, self.failure = {}, threading.Lock(), 0, None
@@ -60,9 +60,15 @@ class Worker(threading.Thread):
         try:
             self.gate.wait()
             began, at = time.monotonic(), self.number % len(self.args.prefix)
-            while (elapsed := time.monotonic() - began) < self.args.duration:
+            pause, due = self.args.clients / self.args.rate if self.args.rate else 0, 0
+            while (elapsed := time.monotonic() - began) < self.args.duration and not self.stop.is_set():
+                if elapsed < due:
+                    self.stop.wait(due - elapsed)
+                    continue
                 if not self.window.acquire(timeout=0.1):
                     continue
+                # What could not be sent in time is not made up for.
+                due = max(due + pause, elapsed)
                 if self.random.random() >= self.args.locality:
                     others = [p for p in range(len(self.args.prefix)) if p != at]
                     at = self.random.choice(others or [at])
@@ -138,11 +144,11 @@ class Worker(threading.Thread):
             self.recorder.add(line | {"outcome": "failed" if line["kind"] == "read" else "unknown"})
 
 
-def workers(args, numbers, path, gate, results):
+def workers(args, numbers, path, gate, stop, results):
     """One process: some of the clients, and their record."""
     try:
         recorder = Recorder(path)
-        crew = [Worker(number, args, recorder, gate) for number in numbers]
+        crew = [Worker(number, args, recorder, gate, stop) for number in numbers]
         for worker in crew:
             worker.start()
         for worker in crew:
@@ -176,6 +182,13 @@ def prepare(args, recorder):
     return setup
 
 
+def obey(stop):
+    """Ends the run early for whoever says so."""
+    for line in sys.stdin:
+        if line.strip() == "stop":
+            stop.set()
+
+
 def main(args):
     args.prefix = [prefix.rstrip("/") for prefix in args.prefix]
     args.tag = f"verify-{os.getpid():x}-{time.time_ns() & 0xFFFFFFFF:x}"
@@ -185,12 +198,14 @@ def main(args):
     # A process of kazoo clients is bound by one core. Threads do not survive a fork: spawn.
     context = multiprocessing.get_context("spawn")
     count = min(args.processes or os.cpu_count(), args.clients)
-    gate, results = context.Barrier(args.clients), context.Queue()
+    gate, stop, results = context.Barrier(args.clients), context.Event(), context.Queue()
     parts = [f"{args.history}.{process}" for process in range(count)]
-    processes = [context.Process(target=workers, args=(args, range(p, args.clients, count), parts[p], gate, results), daemon=True)
+    processes = [context.Process(target=workers, args=(args, range(p, args.clients, count), parts[p], gate, stop, results), daemon=True)
                  for p in range(count)]
     for process in processes:
         process.start()
+    print("running", flush=True)
+    threading.Thread(target=obey, args=(stop,), daemon=True).start()
     counts = dict(recorder.counts)
     for _ in processes:
         found = results.get(timeout=args.limit)
@@ -208,8 +223,12 @@ def main(args):
         process.kill()
     try:
         for prefix in args.prefix:
-            setup.sync(prefix)
-            setup.delete(f"{prefix}/{args.tag}", recursive=True)
+            root = f"{prefix}/{args.tag}"
+            setup.sync(root)
+            # All at once: a long run leaves thousands.
+            for deleted in [setup.delete_async(f"{root}/{name}") for name in setup.get_children(root)]:
+                deleted.get()
+            setup.delete(root)
         setup.stop()
     except KazooException as error:  # the record is worth more than a clean directory
         print(f"{args.tag} is left behind: {error!r}", file=sys.stderr)
@@ -225,6 +244,7 @@ if __name__ == "__main__":
     parser.add_argument("--keys", type=int, default=8, help="nodes per prefix")
     parser.add_argument("--locality", type=float, default=0.8, help="how often a client stays with its prefix")
     parser.add_argument("--reads", type=float, default=0.5, help="share of reads")
+    parser.add_argument("--rate", type=float, help="operations a second of all clients; as many as they can")
     parser.add_argument("--duration", type=float, default=10.0, help="seconds")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--processes", type=int, help="of how many processes; as many as cores")

@@ -108,13 +108,22 @@ pub(super) struct Seen {
 }
 
 impl Watched {
-    /// The file of this configuration, and those that it names; and what is in them.
+    /// The file of this configuration, and those that it names; and what is in them. Somebody may
+    /// have changed the file since it was loaded, which is a change like any other.
     pub(super) async fn new(file: PathBuf, config: &Config) -> (Self, Seen) {
         let watched = Self {
             config: file,
             secrets: owned(Secrets::files(config)),
         };
-        let seen = watched.look().await;
+        let Seen {
+            config: found,
+            secrets,
+        } = watched.look().await;
+        let loaded = Config::load(&watched.config).is_ok_and(|found| found == *config);
+        let seen = Seen {
+            config: found.filter(|_| loaded),
+            secrets,
+        };
         (watched, seen)
     }
 
@@ -241,5 +250,31 @@ impl Change {
         let command = Command::Reload(new.settings(), new.dialer.clone());
         current.set(new);
         old.registry.tell_all(&command);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOADED: &str = "home: us\nensembles: { us: { servers: [a:1], credentials: us.auth } }\n\
+                          routes: { /: us }\n";
+
+    #[tokio::test]
+    async fn what_changed_before_the_first_look_is_not_taken_for_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("zoonet.yaml");
+        std::fs::write(&file, LOADED).unwrap();
+        let config = Config::load(&file).unwrap();
+        let (watched, known) = Watched::new(file.clone(), &config).await;
+        assert_eq!(watched.look().await, known);
+        std::fs::write(folder.path().join("us.auth"), "digest a:b").unwrap();
+        assert_ne!(watched.look().await, known);
+        for changed in [LOADED.replace("a:1", "a:2"), "home: [".to_owned()] {
+            std::fs::write(&file, changed).unwrap();
+            let (watched, known) = Watched::new(file.clone(), &config).await;
+            let found = watched.look().await;
+            assert!(found.is_there() && found != known);
+        }
     }
 }
