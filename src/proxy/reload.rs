@@ -43,6 +43,8 @@ pub(super) async fn follow(
         if !asked && (found == known || !found.is_there()) {
             continue;
         }
+        // Whatever comes of it: systemd waits for both words once it has asked.
+        notify_reloading();
         let old = current.get();
         let loaded = Config::load(&watched.config).map(|config| config.aligned_with(&old.config));
         if let Ok(config) = &loaded {
@@ -58,24 +60,22 @@ pub(super) async fn follow(
             .map_err(Refused::from)
             .and_then(|config| Change::of(config, &old));
         match change {
-            Err(Refused::Secrets(_)) if !settled => {
-                doubtful = Some(found);
-                continue;
-            }
+            Err(Refused::Secrets(_)) if !settled => doubtful = Some(found),
             Err(refused) => {
                 let config = watched.config.display();
                 tracing::error!(%config, error = %refused, "not reloaded: the configuration in use stays");
-            }
-            Ok(change) if found.secrets == known.secrets && change.is_none(&old) => {
-                tracing::info!("reloaded: nothing has changed");
+                (known, doubtful) = (found, None);
             }
             Ok(change) => {
-                notify_reloading();
-                change.apply(&old, &current);
-                super::notify(&[NotifyState::Ready]);
+                if found.secrets == known.secrets && change.is_none(&old) {
+                    tracing::info!("reloaded: nothing has changed");
+                } else {
+                    change.apply(&old, &current);
+                }
+                (known, doubtful) = (found, None);
             }
         }
-        (known, doubtful) = (found, None);
+        super::notify(&[NotifyState::Ready]);
     }
 }
 
