@@ -5,6 +5,7 @@ use super::bed::*;
 use crate::wire::Xid;
 use crate::wire::code;
 use crate::wire::jute::Writer;
+use crate::wire::request::set_watches;
 
 #[test]
 fn home_requests_pass_at_once_and_untouched() {
@@ -128,6 +129,19 @@ fn a_failed_barrier_withholds_its_read() {
         ensemble: EU,
         err: code::NOT_READ_ONLY
     }));
+}
+
+/// Found by simulation, seed 82: the client was told CONNECTIONLOSS and its watches were armed.
+#[test]
+fn a_failed_barrier_does_not_fail_the_arming_of_watches() {
+    let mut bed = Bed::with(settings(), Origin::Attached);
+    bed.roles(Role::Follower);
+    let lists = [vec![b"/x".to_vec()], Vec::new(), Vec::new()];
+    let out = bed.client(&set_watches(Xid(1), OpCode::SetWatches, 5, &lists));
+    assert_eq!(out[1], sent(HOME, 1, OpCode::SetWatches));
+    bed.answer(HOME, own(&out, 0), 7, code::THROTTLED_OP);
+    assert_eq!(bed.answer(HOME, Xid(1), 7, 0), [Out::Reply(1, 7, 0)]);
+    assert_eq!(bed.get(2, "/x").len(), 2, "the next read gets a barrier");
 }
 
 #[test]
