@@ -77,6 +77,8 @@ impl Stream {
     }
 }
 
+// What is not plain TCP is kept out of line, so that the way of most bytes stays short.
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(
@@ -86,13 +88,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Tls(stream) => match ready!(Pin::new(stream).poll_read(cx, into)) {
-                // Not every peer says goodbye; see the decisions in `tls.rs`.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
-                read => Poll::Ready(read),
-            },
-            Self::Memory(stream) => Pin::new(stream).poll_read(cx, into),
+            other => other.poll_read_other(cx, into),
         }
     }
 }
@@ -106,9 +102,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+            other => other.poll_write_other(cx, bytes),
         }
     }
 
@@ -136,7 +130,6 @@ impl AsyncWrite for Stream {
         }
     }
 
-    #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
@@ -146,13 +139,42 @@ impl AsyncWrite for Stream {
         }
     }
 
-    #[inline]
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Stream {
+    #[inline(never)]
+    fn poll_read_other(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Tls(stream) => match ready!(Pin::new(stream).poll_read(cx, into)) {
+                // Not every peer says goodbye; see the decisions in `tls.rs`.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                read => Poll::Ready(read),
+            },
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_write_other(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 }
