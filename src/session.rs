@@ -208,13 +208,16 @@ impl Session {
         self.outputs.pop_front()
     }
 
-    /// Whether the client should be read. Not while too much waits behind a drain, or too many
-    /// replies are owed: then the socket's own flow control holds the client back.
+    /// Whether the client should be read. Not while too much waits behind a drain, too much is kept
+    /// of requests that are out, or too many replies are owed: then the socket's own flow control
+    /// holds the client back.
     #[must_use]
     pub fn wants_client(&self) -> bool {
         self.phase == Phase::Open
-            && self.pipeline.waiting() <= self.settings.look_ahead
+            && self.pipeline.waiting() + self.legs.noted() <= self.settings.look_ahead
             && self.pipeline.owed() < self.settings.outstanding
+            // Pings are not owed in order, but each is kept until home answers.
+            && self.legs.home.unanswered() < self.settings.outstanding
     }
 
     /// Goes on with the remote sessions of the client's earlier connection: they are attached again

@@ -87,9 +87,6 @@ pub(super) enum Owned {
     Perhaps,
 }
 
-/// The node that is read when nothing may fail.
-const SECOND_LOOK: u32 = 1;
-
 /// What a client puts up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
@@ -186,20 +183,17 @@ impl Client {
         self.todo.is_empty() && self.asked.is_empty() && self.state == State::Live
     }
 
-    /// Everything is in order: it looks everywhere twice, and the second time nothing may fail. The
-    /// first time it may: what was out of reach when a sidecar tried last is not waited for long.
+    /// Everything is in order: it looks everywhere once more, and nothing may fail.
     pub(super) fn look_everywhere(&mut self, now: u64) {
         self.expects = Expects::Success;
-        for (at, key) in [(now, 0), (now + 2_000, SECOND_LOOK)] {
-            for prefix in 0..self.prefixes.len() {
-                self.todo.push_back(Operation {
-                    at,
-                    client: self.number,
-                    act: Act::Read,
-                    prefix,
-                    key,
-                });
-            }
+        for prefix in 0..self.prefixes.len() {
+            self.todo.push_back(Operation {
+                at: now,
+                client: self.number,
+                act: Act::Read,
+                prefix,
+                key: 0,
+            });
         }
     }
 

@@ -268,8 +268,7 @@ impl fmt::Display for Report<'_> {
                 continue;
             }
             write!(f, "{}:{line}:{column}: {complaint}", self.name)?;
-            let before = usize::try_from(line - 1).unwrap_or(usize::MAX);
-            let Some(shown) = self.text.lines().nth(before) else {
+            let Some(shown) = line_of(self.text, *line) else {
                 continue;
             };
             let shown = shown.replace(|c: char| c.is_control() && c != '\t', "?");
@@ -286,6 +285,18 @@ impl fmt::Display for Report<'_> {
         }
         Ok(())
     }
+}
+
+/// The line of this number, counted from 1 as the parser does: for YAML a carriage return ends one
+/// as a line feed does, and both in a row end it once.
+fn line_of(text: &str, number: u64) -> Option<&str> {
+    let before = usize::try_from(number.checked_sub(1)?).ok()?;
+    text.split_inclusive('\n')
+        .flat_map(|line| {
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            line.strip_suffix('\r').unwrap_or(line).split('\r')
+        })
+        .nth(before)
 }
 
 /// What was found may contain what moves the cursor.

@@ -58,6 +58,16 @@ fn rejected_files_are_refused_in_these_words() {
 }
 
 #[test]
+fn the_line_shown_is_the_one_meant_however_lines_end() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = ["# 1", "", "# 3", "listen: nowhere", "# 5"].join(end);
+        let shown = Config::parse("test", &text).unwrap_err().to_string();
+        assert!(shown.contains("\ntest:4:9: "), "{shown}");
+        assert!(shown.contains("\n  4 | listen: nowhere\n"), "{shown}");
+    }
+}
+
+#[test]
 fn the_files_of_the_containers_belong_together() {
     let [us, eu] = ["../docker/us.yaml", "../docker/eu.yaml"].map(load);
     assert_eq!(us.fingerprint(), eu.fingerprint());

@@ -192,9 +192,14 @@ impl Session {
             ensemble,
             rooted,
         };
-        match translate::reply(payload, answer.op, owners, &names)? {
-            None => Ok(self.answer(ensemble, answer, payload, now)),
-            Some(mut frame) => {
+        match translate::reply(payload, answer.op, owners, &names) {
+            Err(fault) => {
+                // It is no longer in flight, so the loss of the leg would not answer it.
+                self.fail(answer.seq, answer.part);
+                Err(fault.into())
+            }
+            Ok(None) => Ok(self.answer(ensemble, answer, payload, now)),
+            Ok(Some(mut frame)) => {
                 let payload = frame.get_mut(PREFIX..).unwrap_or_default();
                 if self.answer(ensemble, answer, payload, now) == Verdict::ToClient {
                     self.outputs.push_back(Output::ToClient(frame));

@@ -54,6 +54,15 @@ impl Gather {
         }
     }
 
+    /// Bytes of the request that are kept until the reply is made.
+    pub(super) fn kept(&self) -> usize {
+        match &self.merge {
+            Merge::Ephemerals { prefix, .. } => prefix.len(),
+            Merge::HideResults(hidden) => size_of_val(hidden.as_slice()),
+            Merge::First | Merge::All | Merge::Watches | Merge::Count(_) | Merge::HideData => 0,
+        }
+    }
+
     /// Whether losing a part must not go unnoticed by the client: it would believe in watches that
     /// are not armed.
     pub(super) const fn must_succeed(&self) -> bool {

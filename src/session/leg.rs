@@ -97,6 +97,8 @@ pub(super) struct Leg {
     in_flight: VecDeque<InFlight>,
     /// How many of these keep the ensemble from being drained.
     holding: u32,
+    /// Bytes of the client's that are kept until these are answered.
+    noted: usize,
     /// What the connection's server is, once known.
     pub(super) role: Option<Role>,
     /// The largest zxid a reply of this leg has shown.
@@ -147,6 +149,7 @@ impl Leg {
             state,
             in_flight: VecDeque::new(),
             holding: 0,
+            noted: 0,
             role: None,
             zxid: Zxid::NONE,
             sent: now,
@@ -174,6 +177,16 @@ impl Leg {
     /// Whether nothing of the client's is outstanding.
     pub(super) const fn is_drained(&self) -> bool {
         self.holding == 0
+    }
+
+    /// How many requests are in flight, pings included.
+    pub(super) fn unanswered(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Bytes of the client's that are kept until its requests are answered.
+    pub(super) const fn noted(&self) -> usize {
+        self.noted
     }
 
     /// The leg's session, also while its connection is gone.
@@ -206,6 +219,7 @@ impl Leg {
         now: Tick,
     ) {
         self.holding += u32::from(owner.holds_drain());
+        self.noted += note.as_deref().map_or(0, Note::bytes);
         self.in_flight.push_back(InFlight {
             xid,
             owner,
@@ -230,6 +244,7 @@ impl Leg {
             None => None,
         }?;
         self.holding -= u32::from(found.owner.holds_drain());
+        self.noted -= found.note.as_deref().map_or(0, Note::bytes);
         Some(found)
     }
 
@@ -425,6 +440,7 @@ impl Leg {
     /// What was in flight; nobody will know what came of it.
     fn lose_in_flight(&mut self) -> VecDeque<InFlight> {
         let lost = std::mem::take(&mut self.in_flight);
+        self.noted = 0;
         for note in lost.iter().filter_map(|lost| lost.note.as_deref()) {
             self.ledger.lost(note);
         }

@@ -143,6 +143,12 @@ impl Legs {
             .map(|(ensemble, _)| ensemble)
     }
 
+    /// Bytes of the client's that are kept until its requests are answered: the paths of watches to
+    /// come, for one. Of home's nothing is kept.
+    pub(super) fn noted(&self) -> usize {
+        self.remotes.values().map(Leg::noted).sum()
+    }
+
     /// Whether no remote leg was ever opened.
     pub(super) fn only_home(&self) -> bool {
         self.remotes.is_empty()

@@ -17,6 +17,10 @@ use crate::wire::{Xid, reply, request};
 /// clients try again at once, for ever (T56).
 const PACE: u64 = 250;
 
+/// How long a request waits for a new attempt to reach such an ensemble: two round trips of a slow
+/// WAN, so that whoever asks first once it is back is not told that it is down.
+const ATTEMPT: u64 = 1_500;
+
 impl Session {
     /// When [`Session::tick`] has to be called, if nothing else happens before. A session that has
     /// only home has nothing to wait for: its client and home keep each other's time.
@@ -60,8 +64,11 @@ impl Session {
             }
             Phase::Open | Phase::Stopping => {
                 self.check_legs(now);
-                self.check_client(now);
-                self.check_held(now);
+                // The loss of a leg may have ended the connection: then nothing follows.
+                if self.serves() {
+                    self.check_client(now);
+                    self.check_held(now);
+                }
             }
         }
     }
@@ -268,10 +275,10 @@ impl Session {
             .find(step.to)
             .filter(|_| step.to != self.settings.home())?;
         let bound = self.request_timeout();
-        let patience = if leg.is_down() {
-            PACE.min(bound)
-        } else {
-            bound
+        let patience = match leg.is_down() {
+            true if step.admitted < leg.not_before => PACE.min(bound),
+            true => ATTEMPT.min(bound),
+            false => bound,
         };
         Some(leg.awaited_since(step.admitted)?.after(patience))
     }

@@ -46,6 +46,10 @@ impl Owed {
             ready: None,
         }
     }
+
+    fn kept(&self) -> usize {
+        self.gather.as_deref().map_or(0, Gather::kept)
+    }
 }
 
 /// A reply that waits for those before it.
@@ -86,7 +90,8 @@ pub(super) struct Pipeline {
     /// The sequence number of the first reply owed.
     first: u32,
     held: VecDeque<Step>,
-    /// Bytes of requests held back, and of replies that wait for their turn.
+    /// Bytes of requests held back, or kept to put a reply together, and of replies that wait for
+    /// their turn.
     waiting: usize,
 }
 
@@ -96,7 +101,8 @@ impl Pipeline {
         self.owed.len()
     }
 
-    /// Bytes of requests held back, and of replies that wait for their turn.
+    /// Bytes of requests held back, or kept to put a reply together, and of replies that wait for
+    /// their turn.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
     }
@@ -109,6 +115,7 @@ impl Pipeline {
     /// Notes that a reply is owed behind all others; its sequence number.
     pub(super) fn owe(&mut self, owed: Owed) -> u32 {
         let ahead = u32::try_from(self.owed.len()).unwrap_or(u32::MAX);
+        self.waiting += owed.kept();
         self.owed.push_back(owed);
         self.first.wrapping_add(ahead)
     }
@@ -163,7 +170,9 @@ impl Pipeline {
 
     /// Takes the first reply off the queue if it is there.
     pub(super) fn release(&mut self) -> Option<Ready> {
-        let ready = self.owed.front_mut()?.ready.take()?;
+        let first = self.owed.front_mut()?;
+        let ready = first.ready.take()?;
+        self.waiting -= first.kept();
         self.owed.pop_front();
         self.first = self.first.wrapping_add(1);
         self.waiting -= ready.frame.len();
@@ -191,6 +200,7 @@ impl Pipeline {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gather::Merge;
     use super::*;
 
     fn owe(pipeline: &mut Pipeline, xid: i32) -> u32 {
@@ -233,6 +243,22 @@ mod tests {
         assert_eq!((first, second), (u32::MAX, 0));
         assert!(pipeline.passes(first));
         assert!(pipeline.passes(second));
+    }
+
+    #[test]
+    fn what_is_kept_for_a_reply_is_counted_until_it_goes_out() {
+        let mut pipeline = Pipeline::default();
+        let merge = Merge::Ephemerals {
+            prefix: vec![0; 30],
+            from: Vec::new(),
+        };
+        let (op, gather) = (OpCode::GetEphemerals, Gather::new(merge, 1));
+        let seq = pipeline.owe(Owed::gathered(Xid(1), op, 0, gather));
+        assert_eq!(pipeline.waiting(), 30);
+        pipeline.ready(seq, vec![1], Stamp::Own);
+        assert_eq!(pipeline.waiting(), 31);
+        assert!(pipeline.release().is_some());
+        assert_eq!(pipeline.waiting(), 0);
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub struct Settings {
     pub identities: Vec<Vec<Identity>>,
     /// Largest payload of a request, bytes.
     pub frame_limit: usize,
-    /// Bytes of requests a client may have waiting behind a drain or a dial, and of replies that
-    /// wait for their turn.
+    /// Bytes of requests a client may have waiting behind a drain or a dial, of replies that wait
+    /// for their turn, and of paths that are kept until the requests they are in are answered.
     pub look_ahead: usize,
     /// Replies a client may be owed before it is no longer read.
     pub outstanding: usize,

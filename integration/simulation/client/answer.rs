@@ -6,7 +6,7 @@ use zoonet::wire::opcode::OpCode;
 use zoonet::wire::reply::{HEADER, ReplyHeader, STAT, WatchEvent, multi_results};
 use zoonet::wire::{WireFault, Xid, Zxid, code};
 
-use super::{Asked, Client, Do, Expects, Mark, Moment, Owned, Question, SECOND_LOOK};
+use super::{Asked, Client, Do, Expects, Mark, Moment, Owned, Question};
 use crate::simulation::plan::Act;
 
 /// What a Stat says that is of interest.
@@ -98,8 +98,7 @@ impl Client {
         let lost = header.err == code::CONNECTION_LOSS;
         let ok = header.err == code::OK;
         let path = &asked.path;
-        let second = path.ends_with(&format!("/k{SECOND_LOOK}"));
-        if lost && second && self.expects == Expects::Success {
+        if lost && self.expects == Expects::Success {
             return Err(format!("{path} is out of reach, and nothing is broken"));
         }
         if lost && watches_for(act) {

@@ -1,5 +1,6 @@
 //! What a request will do to the ledger, kept until its reply says whether it did.
 
+use super::ENTRY;
 use crate::wire::opcode::{OpCode, Target};
 use crate::wire::request::Request;
 
@@ -55,6 +56,24 @@ impl Note {
             | Target::Ping
             | Target::Close
             | Target::Nowhere => None,
+        }
+    }
+
+    /// Bytes of the client's that are kept until its reply comes, roughly.
+    pub(in crate::session) fn bytes(&self) -> usize {
+        match self {
+            Self::Watch { path, .. }
+            | Self::AddWatch { path, .. }
+            | Self::RemoveWatches { path, .. }
+            | Self::Delete { path } => path.len(),
+            Self::SetWatches { .. } | Self::Ephemeral => 0,
+            Self::Multi {
+                ephemerals,
+                deletes,
+            } => {
+                let paths: usize = deletes.iter().map(|path| path.len() + ENTRY).sum();
+                paths + size_of_val(ephemerals.as_slice())
+            }
         }
     }
 

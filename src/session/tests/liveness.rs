@@ -3,7 +3,7 @@
 use super::super::*;
 use super::bed::*;
 use crate::wire::Xid;
-use crate::wire::code;
+use crate::wire::{code, request};
 
 #[test]
 fn a_leg_is_pinged_while_the_client_lives_and_no_longer() {
@@ -90,6 +90,17 @@ fn a_request_that_takes_too_long_is_connectionloss_and_its_connection_goes() {
         "{out:?}"
     );
     assert!(out.contains(&Out::Dial(EU)), "its session is resumed");
+}
+
+#[test]
+fn a_client_whose_connection_a_late_request_has_ended_is_not_fed_as_well() {
+    let mut bed = Bed::with_leg();
+    let lists = [vec![b"/eu/x".to_vec()], vec![], vec![]];
+    bed.client(&request::set_watches(Xid(1), OpCode::SetWatches, 0, &lists));
+    // The timer comes so late that everything is due at once.
+    bed.now = Tick(4_500);
+    bed.session.tick(bed.now);
+    assert_eq!(bed.drain(), [Out::HangUp(EU), Out::CloseClient]);
 }
 
 #[test]

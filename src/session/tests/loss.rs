@@ -72,6 +72,27 @@ fn a_multi_of_unknown_outcome_is_answered_per_operation() {
 }
 
 #[test]
+fn a_request_whose_reply_cannot_be_read_is_answered_as_what_is_lost_with_its_leg() {
+    let mut bed = Bed::with_leg();
+    bed.set(1, "/eu/x");
+    assert_eq!(
+        bed.op(2, OpCode::Sync, "/old/x", &[]),
+        [sent(EU, 2, OpCode::Sync)]
+    );
+    bed.answer(EU, Xid(1), 5, 0);
+    let broken = 255_i32.to_be_bytes();
+    let out = bed.answer_body(EU, 2, 6, &broken);
+    assert_eq!(
+        out,
+        [
+            Out::HangUp(EU),
+            Out::Reply(2, 0, code::CONNECTION_LOSS),
+            Out::Dial(EU)
+        ]
+    );
+}
+
+#[test]
 fn an_ensemble_out_of_reach_fails_what_waits_for_it_and_nothing_else() {
     let mut bed = Bed::new();
     bed.get(1, "/eu/x");
@@ -297,6 +318,21 @@ fn while_an_ensemble_is_down_requests_fail_quickly_but_paced() {
         "{failed:?}"
     );
     assert!(bed.now.0 >= 10 * 250, "{failed:?}");
+}
+
+#[test]
+fn the_first_request_once_an_ensemble_is_back_waits_for_the_attempt() {
+    let mut bed = Bed::new();
+    bed.get(1, "/eu/x");
+    bed.session.leg_unreachable(EU, bed.now);
+    bed.drain();
+    bed.pass_to(20_000);
+    assert_eq!(bed.get(2, "/eu/x"), [Out::Dial(EU), Out::LearnRole]);
+    let out = bed.pass_to(20_400);
+    let answered = out.iter().any(|out| matches!(out, Out::Reply(2, ..)));
+    assert!(!answered, "a WAN away, it is still under way: {out:?}");
+    let out = bed.up();
+    assert_eq!(out.last(), Some(&sent(EU, 2, OpCode::GetData)), "{out:?}");
 }
 
 #[test]

@@ -93,6 +93,56 @@ fn look_ahead_is_bounded_in_bytes() {
 }
 
 #[test]
+fn what_is_kept_of_requests_in_flight_is_bounded_in_bytes() {
+    let mut settings = settings();
+    settings.look_ahead = 1_000;
+    let mut bed = Bed::with(settings, Origin::New);
+    bed.open_leg();
+    let path = format!("/eu/{}", "x".repeat(300));
+    let mut asked = 0;
+    while bed.session.wants_client() {
+        asked += 1;
+        bed.op(asked, OpCode::GetData, &path, &[1]);
+    }
+    assert_eq!(asked, 4, "paths of watches to come");
+    bed.answer(EU, Xid(1), 5, 0);
+    assert!(bed.session.wants_client(), "one has come");
+    bed.op(5, OpCode::GetData, &path, &[1]);
+    assert!(!bed.session.wants_client());
+    bed.lost(EU);
+    assert!(bed.session.wants_client(), "none will come");
+}
+
+#[test]
+fn what_is_kept_to_put_a_reply_together_is_bounded_in_bytes() {
+    let mut settings = settings();
+    settings.look_ahead = 1_000;
+    let mut bed = Bed::with(settings, Origin::New);
+    bed.open_leg();
+    let prefix = format!("/eu/{}", "x".repeat(300));
+    let mut asked = 0;
+    while bed.session.wants_client() {
+        asked += 1;
+        bed.op(asked, OpCode::GetEphemerals, &prefix, &[]);
+    }
+    assert!(asked <= 4, "{asked} prefixes of 304 bytes");
+}
+
+#[test]
+fn pings_that_are_not_answered_are_bounded() {
+    let mut settings = settings();
+    settings.outstanding = 3;
+    let mut bed = Bed::with(settings, Origin::New);
+    for _ in 0..3 {
+        assert!(bed.session.wants_client());
+        bed.ping();
+    }
+    assert!(!bed.session.wants_client());
+    bed.answer(HOME, Xid::PING, 1, 0);
+    assert!(bed.session.wants_client());
+}
+
+#[test]
 fn replies_owed_are_bounded() {
     let mut settings = settings();
     settings.outstanding = 3;

@@ -1,0 +1,3 @@
+//! What a client may send.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| zoonet_fuzz::client::check(data));
