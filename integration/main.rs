@@ -37,6 +37,8 @@ mod puppet;
 #[cfg(test)]
 mod raw;
 #[cfg(test)]
+mod secure;
+#[cfg(test)]
 #[expect(dead_code, reason = "the suite asks for verdicts only")]
 mod simulation;
 #[cfg(test)]

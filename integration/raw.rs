@@ -1,6 +1,6 @@
 //! A client that says exactly what it is told, for what no library lets one say or see.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub(crate) fn handshake(zxid: i64, timeout: u32, session: i64, password: &[u8; 1
 }
 
 /// The next frame's payload.
-pub(crate) fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(crate) fn read_frame(stream: &mut impl io::Read) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let mut payload = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];
@@ -94,8 +94,8 @@ pub(crate) struct Reply {
 
 /// A connection with a session.
 #[derive(Debug)]
-pub(crate) struct Raw {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Raw<S = TcpStream> {
+    pub(crate) stream: S,
     pub(crate) session: i64,
     xid: i32,
 }
@@ -108,7 +108,13 @@ impl Raw {
 
     /// Asks for a new session of a server that has seen this zxid.
     pub(crate) fn attach(address: SocketAddr, zxid: i64, timeout: u32) -> Self {
-        let mut stream = dial(address);
+        Self::over(dial(address), zxid, timeout)
+    }
+}
+
+impl<S: io::Read + io::Write> Raw<S> {
+    /// Asks for a new session over a stream on which nothing was said yet.
+    pub(crate) fn over(mut stream: S, zxid: i64, timeout: u32) -> Self {
         let hello = handshake(zxid, timeout, 0, &[0; 16]);
         stream.write_all(&framed(&hello)).unwrap();
         let answer = read_frame(&mut stream).unwrap();

@@ -15,6 +15,7 @@
     reason = "a bed that fails has no caller who could mend it"
 )]
 
+pub(crate) mod authority;
 pub(crate) mod browser;
 pub(crate) mod http;
 pub(crate) mod launch;

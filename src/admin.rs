@@ -21,7 +21,6 @@ mod status;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +34,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::config::Place;
 use crate::proxy::Current;
 use health::Health;
 use status::Process;
@@ -72,7 +72,7 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// Speaks of the sidecar that serves `clients` at `listen`.
-    pub(crate) fn new(current: Current, clients: TaskTracker, listen: SocketAddr) -> Self {
+    pub(crate) fn new(current: Current, clients: TaskTracker, listen: Vec<Place>) -> Self {
         let started = Instant::now();
         Self {
             current,

@@ -4,14 +4,36 @@ pub mod online;
 
 use std::io::{self, Write};
 
-use crate::config::{Config, Ensemble, Server};
+use crate::config::{Config, Ensemble, Place, Server};
+use crate::secrets::{Certificate, Expiry, Moment, Secrets};
 
-/// What the file says, defaults filled in: one `key value` line per fact.
+/// What the file says, defaults filled in, and what is in the files that it names as far as it may
+/// be shown: one `key value` line per fact.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "listen       {}", config.listen)?;
+pub fn summary(
+    config: &Config,
+    secrets: &Secrets,
+    now: Moment,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for place in &config.listen {
+        match place {
+            Place::Tcp(address) => writeln!(out, "listen       {address}")?,
+            Place::Unix(_) => {
+                writeln!(out, "listen       {place}  {:04o}", config.socket_mode)?;
+            }
+        }
+    }
+    if let Some(tls) = &config.client_tls {
+        let clients = match &tls.client_ca {
+            Some(ca) => format!("clients of {}", ca.display()),
+            None => "any client".to_owned(),
+        };
+        let certificate = tls.identity.certificate.display();
+        writeln!(out, "client_tls   {certificate}, for {clients}")?;
+    }
     match config.admin {
         Some(admin) => writeln!(out, "admin        {admin}")?,
         None => writeln!(out, "admin        off")?,
@@ -36,6 +58,9 @@ pub fn summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
             Some(root) => writeln!(out, "  as {}", root.escape_ascii())?,
             None => writeln!(out)?,
         }
+    }
+    for each in secrets.certificates() {
+        certificate(each, now, out)?;
     }
     writeln!(out, "fingerprint  {}", config.fingerprint())
 }
@@ -67,7 +92,32 @@ fn describe(ensemble: &Ensemble, out: &mut impl Write) -> io::Result<()> {
     if !ensemble.prefer.is_empty() {
         writeln!(out, "  prefer     {}", list(&ensemble.prefer))?;
     }
-    writeln!(out, "  barrier    {}", ensemble.policy.barrier)
+    writeln!(out, "  barrier    {}", ensemble.policy.barrier)?;
+    if let Some(tls) = &ensemble.tls {
+        write!(out, "  tls        servers of {}", tls.ca.display())?;
+        if let Some(name) = &tls.server_name {
+            write!(out, ", named {}", name.to_str())?;
+        }
+        match &tls.identity {
+            Some(pair) => writeln!(out, ", as {}", pair.certificate.display())?,
+            None => writeln!(out)?,
+        }
+    }
+    match &ensemble.credentials {
+        Some(file) => writeln!(out, "  auth       {}", file.display()),
+        None => Ok(()),
+    }
+}
+
+/// Until when it is good.
+fn certificate(certificate: &Certificate, now: Moment, out: &mut impl Write) -> io::Result<()> {
+    write!(out, "certificate  {}  ", certificate.file.display())?;
+    match certificate.expiry(now) {
+        Expiry::Unknown => writeln!(out, "end not known"),
+        Expiry::Past(end) => writeln!(out, "EXPIRED on {end}"),
+        Expiry::Soon(end, days) => writeln!(out, "good until {end}: {days} days, RENEW IT"),
+        Expiry::Far(end, days) => writeln!(out, "good until {end}: {days} days"),
+    }
 }
 
 fn list(servers: &[Server]) -> String {
@@ -87,7 +137,7 @@ mod tests {
     fn a_summary_says_it_all() {
         let config = Config::parse("two", TWO).unwrap();
         let mut out = Vec::new();
-        summary(&config, &mut out).unwrap();
+        summary(&config, &Secrets::default(), Moment::now(), &mut out).unwrap();
         let fingerprint = config.fingerprint();
         let expected = format!(
             "listen       127.0.0.1:2181\nadmin        off\n  names      zoonet.us\nhome         us\n\

@@ -30,6 +30,8 @@ use std::time::Duration;
 
 pub use complaint::{Complaint, ConfigError, Mistake};
 
+use tokio_rustls::rustls::pki_types::ServerName;
+
 use crate::route::{EnsembleId, Fingerprint, RouteMap};
 use crate::session::Policy;
 use crate::wire::words::Word;
@@ -37,8 +39,12 @@ use crate::wire::words::Word;
 /// Everything an operator decides about one sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where clients connect.
-    pub listen: SocketAddr,
+    /// Where clients connect; never empty.
+    pub listen: Vec<Place>,
+    /// Who may open the Unix sockets among these: the permissions of the files.
+    pub socket_mode: u32,
+    /// What clients that come over TCP have to speak, if it is TLS.
+    pub client_tls: Option<ClientTls>,
     /// Where metrics, health and status are served, if at all.
     pub admin: Option<SocketAddr>,
     /// Names by which browsers and scrapers may ask for that, in lower case; addresses and
@@ -83,6 +89,48 @@ pub struct Ensemble {
     pub prefer: Vec<Server>,
     /// Its barrier, and what its failures mean to clients.
     pub policy: Policy,
+    /// How its servers are spoken to, if it is in TLS.
+    pub tls: Option<ServerTls>,
+    /// The file of the credentials that all clients have there through the sidecar.
+    pub credentials: Option<PathBuf>,
+}
+
+/// A place where clients connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A TCP port of an address of this host.
+    Tcp(SocketAddr),
+    /// A Unix socket of this path.
+    Unix(PathBuf),
+}
+
+/// TLS to the servers of an ensemble: all files are PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The authorities that vouch for them.
+    pub ca: PathBuf,
+    /// What the sidecar shows of itself.
+    pub identity: Option<KeyPair>,
+    /// The name in their certificates; each server's own host where nothing is said.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// TLS from clients: all files are PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTls {
+    /// What the sidecar shows of itself.
+    pub identity: KeyPair,
+    /// The authorities that vouch for clients; without it every client may connect.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// A certificate and its private key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The file of the certificate, and of those between it and its authority.
+    pub certificate: PathBuf,
+    /// The file of the key.
+    pub key: PathBuf,
 }
 
 /// A server's client address; the name is resolved when it is dialled.
@@ -128,13 +176,18 @@ impl Config {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    /// Checks `text`; `name` is what it is called in messages.
+    /// Checks `text`; `name` is what it is called in messages, and files whose names in it are
+    /// relative are in the folder of that name. They are not opened here: see
+    /// [`Secrets`](crate::secrets::Secrets).
     ///
     /// # Errors
     /// With everything that is wrong in it.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let checked = match serde_yaml::from_str(text) {
-            Ok(raw) => check::check(raw),
+            Ok(raw) => check::check(
+                raw,
+                Path::new(name).parent().unwrap_or_else(|| Path::new("")),
+            ),
             Err(error) => Err(vec![complaint::from_yaml(error.without_snippet())]),
         };
         checked.map_err(|mistakes| ConfigError::rejected(name, text, mistakes))
@@ -191,6 +244,15 @@ impl Config {
     pub fn ensemble(&self, id: EnsembleId) -> &Ensemble {
         let ensemble = self.ensembles.get(id.index());
         ensemble.expect("an id comes from this configuration's own routes")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 

@@ -20,8 +20,11 @@ use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 use crate::config::{Config, Ensemble, Server};
 use crate::net::{Network, Peer, Stream};
 use crate::route::EnsembleId;
+use crate::secrets::Secrets;
+use crate::session::Identity;
 use crate::state::{LegRecord, StateError, Store};
 use crate::telemetry::{Record, Telemetry};
+use crate::tls::TlsFault;
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::request::close_session;
@@ -55,15 +58,30 @@ pub enum Refusal {
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[source] BoxError),
+    /// There is no TLS with it.
+    #[error("TLS: {0}")]
+    Tls(#[source] TlsFault),
+    /// It closed during the handshake of TLS.
+    #[error("TLS: it closed the connection (a port without TLS?)")]
+    NoTls,
     /// It closed instead of answering, or the connection broke.
     #[error("no answer to the handshake (not serving, or behind what the session has seen): {0}")]
-    Handshake(#[from] io::Error),
+    Handshake(#[source] io::Error),
     /// It took too long to answer.
     #[error("no answer to the handshake within {0:?}")]
     Slow(Duration),
     /// Its answer cannot be read.
     #[error("malformed answer to the handshake: {0}")]
     Malformed(#[from] WireFault),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        match TlsFault::of(&error) {
+            Some(fault) => Self::Tls(fault),
+            None => Self::Handshake(error),
+        }
+    }
 }
 
 /// No server of an ensemble took the handshake.
@@ -132,6 +150,7 @@ impl Circuits {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     config: Arc<Config>,
+    secrets: Arc<Secrets>,
     network: Network,
     circuits: Circuits,
     store: Option<Store>,
@@ -139,11 +158,12 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// Dials over `network` by this configuration; the sessions of remote legs are written down in
-    /// `store`.
+    /// Dials over `network` by this configuration and its secrets; the sessions of remote legs are
+    /// written down in `store`.
     #[must_use]
     pub fn new(
         config: Arc<Config>,
+        secrets: Arc<Secrets>,
         network: Network,
         store: Option<Store>,
         telemetry: Telemetry,
@@ -155,6 +175,7 @@ impl Dialer {
             .collect();
         Self {
             config,
+            secrets,
             network,
             circuits: Circuits(circuits),
             store,
@@ -165,6 +186,11 @@ impl Dialer {
     /// Which ensembles are known to be down.
     pub(crate) fn circuits(&self) -> Circuits {
         self.circuits.clone()
+    }
+
+    /// What all clients are to an ensemble through the sidecar.
+    pub(crate) fn identities(&self, ensemble: EnsembleId) -> &[Identity] {
+        self.secrets.identities_of(ensemble)
     }
 
     /// The configuration it dials by.
@@ -277,7 +303,7 @@ impl Dialer {
         let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            let outcome = self.shake(&server, handshake).await;
+            let outcome = self.shake(id, &server, handshake).await;
             self.telemetry.dialled(id, &outcome);
             match outcome {
                 Ok(attached) => return Ok(attached),
@@ -303,7 +329,7 @@ impl Dialer {
         let ensemble = self.config.ensemble(id);
         let mut tried = Vec::new();
         for server in in_order(ensemble) {
-            let outcome = self.reach(&server).await;
+            let outcome = self.reach(id, &server).await;
             self.telemetry.dialled(id, &outcome);
             match outcome {
                 Ok(stream) => return Ok(stream),
@@ -317,33 +343,47 @@ impl Dialer {
         })
     }
 
-    /// Asks a server what it is; `None` when it does not say.
-    pub async fn role(&self, peer: &Peer) -> Option<Role> {
-        let ask = async { exchange(self.network.connect(peer).await?, *b"srvr").await };
+    /// Asks a server of an ensemble what it is; `None` when it does not say.
+    pub async fn role(&self, ensemble: EnsembleId, peer: &Peer) -> Option<Role> {
+        let ask = async { exchange(self.open_stream(ensemble, peer).await?, *b"srvr").await };
         let answer = timeout(self.config.connect_timeout, ask).await.ok()?.ok()?;
         Role::of_srvr(&answer)
     }
 
-    /// Connects to one server, within the time it has for that.
-    pub(crate) async fn reach(&self, server: &Server) -> Result<Stream, Refusal> {
-        let connect = ServiceBuilder::new()
-            .timeout(self.config.connect_timeout)
-            .service(service_fn(|peer: Peer| async move {
-                self.network.connect(&peer).await
-            }));
-        connect
-            .oneshot(server.clone().into())
-            .await
-            .map_err(Refusal::Connect)
+    /// A stream to a server, in TLS where its ensemble is.
+    async fn open_stream(&self, ensemble: EnsembleId, peer: &Peer) -> io::Result<Stream> {
+        let stream = self.network.connect(peer).await?;
+        match self.secrets.connector(ensemble) {
+            None => Ok(stream),
+            Some(connector) => connector.connect(stream, &peer.server).await,
+        }
     }
 
-    /// Hands `handshake`, a frame, to one server.
+    /// Connects to one server of an ensemble, in TLS where that is, within the time it has for
+    /// that.
+    pub(crate) async fn reach(
+        &self,
+        ensemble: EnsembleId,
+        server: &Server,
+    ) -> Result<Stream, Refusal> {
+        let open = ServiceBuilder::new()
+            .timeout(self.config.connect_timeout)
+            .service(service_fn(|peer: Peer| async move {
+                self.open_stream(ensemble, &peer).await
+            }));
+        open.oneshot(server.clone().into())
+            .await
+            .map_err(not_reached)
+    }
+
+    /// Hands `handshake`, a frame, to one server of an ensemble.
     pub(crate) async fn shake(
         &self,
+        ensemble: EnsembleId,
         server: &Server,
         handshake: &[u8],
     ) -> Result<Attached, Refusal> {
-        let mut stream = self.reach(server).await?;
+        let mut stream = self.reach(ensemble, server).await?;
         let bound = self.config.connect_timeout;
         let exchange = async {
             stream.write_all(handshake).await?;
@@ -363,6 +403,18 @@ impl Dialer {
             response,
             frame,
         })
+    }
+}
+
+/// Why there is no stream to a server.
+fn not_reached(error: BoxError) -> Refusal {
+    let cause = error.downcast_ref::<io::Error>();
+    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof) {
+        return Refusal::NoTls;
+    }
+    match cause.and_then(TlsFault::of) {
+        Some(fault) => Refusal::Tls(fault),
+        None => Refusal::Connect(error),
     }
 }
 
@@ -463,6 +515,8 @@ mod tests {
             servers: (1..=9).map(server).collect(),
             prefer: vec![server(20), server(3)],
             policy: Policy::default(),
+            tls: None,
+            credentials: None,
         };
         let mut firsts = Vec::new();
         for _ in 0..64 {

@@ -188,7 +188,7 @@ impl Driver {
                     self.request_limit = settings.frame_limit;
                     self.watcher.reload(dialer.config());
                     self.dialer = dialer.clone();
-                    self.session.reload(Arc::clone(settings));
+                    self.session.reload(Arc::clone(settings), self.now);
                 }
                 // Who has asked may have gone meanwhile.
                 Command::Describe(asker) => drop(asker.try_send(self.report())),

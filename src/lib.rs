@@ -40,6 +40,10 @@ pub mod proxy;
 #[cfg(feature = "proxy")]
 mod registry;
 #[cfg(feature = "proxy")]
+pub mod secrets;
+#[cfg(feature = "proxy")]
 pub mod state;
 #[cfg(feature = "proxy")]
 pub mod telemetry;
+#[cfg(feature = "proxy")]
+pub mod tls;

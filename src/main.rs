@@ -15,6 +15,7 @@ use zoonet::check::online::{self, Degree, Missing, Progress};
 use zoonet::config::{Config, LogFormat};
 use zoonet::health::{self, Question};
 use zoonet::route::BarrierKind;
+use zoonet::secrets::{Expiry, Moment, Secrets};
 use zoonet::{check, manual, proxy};
 
 #[cfg(panic = "abort")]
@@ -145,7 +146,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check { file, online } if online.online => {
             return check_online(Config::load(&file)?, &online, out);
         }
-        Command::Check { file, .. } => check::summary(&Config::load(&file)?, out)?,
+        Command::Check { file, .. } => check(&Config::load(&file)?, out)?,
         Command::Route { file, paths } => {
             if let Some(path) = paths
                 .iter()
@@ -192,11 +193,13 @@ fn check_online(
     } else {
         Progress::in_file()
     };
+    let secrets = Arc::new(Secrets::load(&config)?);
     let config = Arc::new(config);
-    let report = runtime()?.block_on(online::run(&config, missing, &progress));
+    let look = online::run(&config, Arc::clone(&secrets), missing, &progress);
+    let report = runtime()?.block_on(look);
     match options.format {
         Format::Text => {
-            check::summary(&config, out)?;
+            check::summary(&config, &secrets, Moment::now(), out)?;
             writeln!(out)?;
             report.text(out)?;
         }
@@ -214,6 +217,18 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the runtime")
+}
+
+fn check(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    let (secrets, now) = (Secrets::load(config)?, Moment::now());
+    check::summary(config, &secrets, now, out)?;
+    for certificate in secrets.certificates() {
+        if let Expiry::Past(end) = certificate.expiry(now) {
+            let (key, file) = (&certificate.key, certificate.file.display());
+            bail!("{key}: {file}: this certificate has expired on {end}");
+        }
+    }
+    Ok(())
 }
 
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 //! clients → Listener ─Stream→ proxy, driver ─ dial ─Peer→ Network ─Stream→ servers
 //! ```
 //!
-//! Beside TCP there are streams in memory, so that the whole sidecar can be run in one thread, under
+//! Beside TCP, TLS over it and Unix sockets there are streams in memory, so that the whole sidecar can be run in one thread, under
 //! a clock that is not real, against servers that are not. A further kind of stream is a variant of
 //! [`Stream`], a further way to get one a variant of [`Network`] or of [`Listener`]; nothing else
 //! asks what a stream is made of.
@@ -15,17 +15,21 @@
 //!   always goes the same way costs nothing beside a system call. [`Connect`] is a trait: a stream
 //!   is opened once per leg.
 
+mod unix;
+
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsStream;
+pub use unix::UnixPlace;
 
 use crate::config::Server;
 
@@ -34,6 +38,10 @@ use crate::config::Server;
 pub enum Stream {
     /// Over the network.
     Tcp(TcpStream),
+    /// To another process of this host.
+    Unix(UnixStream),
+    /// Encrypted, over another stream.
+    Tls(Box<TlsStream<Self>>),
     /// To another task of this process.
     Memory(DuplexStream),
 }
@@ -44,7 +52,8 @@ impl Stream {
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Memory(_) => None,
+            Self::Tls(stream) => stream.get_ref().0.address(),
+            Self::Unix(_) | Self::Memory(_) => None,
         }
     }
 
@@ -55,10 +64,20 @@ impl Stream {
     pub fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
-            Self::Memory(_) => Ok(()),
+            Self::Tls(stream) => stream.get_ref().0.set_nodelay(),
+            Self::Unix(_) | Self::Memory(_) => Ok(()),
         }
     }
+
+    /// Whether what was written may be held back until it is flushed.
+    #[inline]
+    #[must_use]
+    pub const fn holds_back(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
 }
+
+// What is not plain TCP is kept out of line, so that the way of most bytes stays short.
 
 impl AsyncRead for Stream {
     #[inline]
@@ -69,7 +88,9 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Memory(stream) => Pin::new(stream).poll_read(cx, into),
+            other @ (Self::Unix(_) | Self::Tls(_) | Self::Memory(_)) => {
+                other.poll_read_other(cx, into)
+            }
         }
     }
 }
@@ -83,23 +104,81 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
+            other @ (Self::Unix(_) | Self::Tls(_) | Self::Memory(_)) => {
+                other.poll_write_other(cx, bytes)
+            }
         }
     }
 
-    #[inline]
+    // TLS writes its records in this way: one by one, the word on why a handshake failed would stay
+    // behind.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Memory(stream) => stream.is_write_vectored(),
+        }
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
-    #[inline]
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Stream {
+    #[inline(never)]
+    fn poll_read_other(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Tls(stream) => match ready!(Pin::new(stream).poll_read(cx, into)) {
+                // Not every peer says goodbye; see the decisions in `tls.rs`.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                read => Poll::Ready(read),
+            },
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_write_other(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 }
@@ -165,8 +244,12 @@ impl Network {
 pub enum Listener {
     /// A socket that listens.
     Tcp(TcpListener),
+    /// A socket of this host that does.
+    Unix(UnixPlace),
     /// Other tasks of this process. When nobody can send any more, no more clients come.
     Memory(mpsc::Receiver<DuplexStream>),
+    /// All of these, none before the others.
+    Several(Vec<Self>),
 }
 
 impl Listener {
@@ -175,15 +258,39 @@ impl Listener {
     /// # Errors
     /// If none can be accepted just now.
     pub async fn accept(&mut self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Stream, Option<SocketAddr>)>> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Ok((Stream::Tcp(stream), Some(peer)))
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
+                Poll::Ready(Ok((Stream::Tcp(stream), Some(peer))))
             }
-            Self::Memory(clients) => match clients.recv().await {
-                Some(stream) => Ok((Stream::Memory(stream), None)),
-                None => pending().await,
+            Self::Unix(place) => {
+                let stream = ready!(place.poll_accept(cx))?;
+                Poll::Ready(Ok((Stream::Unix(stream), None)))
+            }
+            Self::Memory(clients) => match ready!(clients.poll_recv(cx)) {
+                Some(stream) => Poll::Ready(Ok((Stream::Memory(stream), None))),
+                None => Poll::Pending,
             },
+            Self::Several(listeners) => {
+                for at in 0..listeners.len() {
+                    let Some(listener) = listeners.get_mut(at) else {
+                        break;
+                    };
+                    if let Poll::Ready(next) = listener.poll_accept(cx) {
+                        // Whoever comes next, it is another's turn.
+                        listeners.rotate_left(at + 1);
+                        return Poll::Ready(next);
+                    }
+                }
+                Poll::Pending
+            }
         }
     }
 }
@@ -218,6 +325,32 @@ mod tests {
         let mut said = String::new();
         stream.read_to_string(&mut said).await.unwrap();
         assert_eq!((said.as_str(), stream.address()), ("zk1:2181", None));
+    }
+
+    #[tokio::test]
+    async fn of_several_listeners_each_has_its_turn() {
+        let mut senders = Vec::new();
+        let mut memory = || {
+            let (sender, receiver) = mpsc::channel(8);
+            for _ in 0..4 {
+                sender.try_send(duplex(64).0).unwrap();
+            }
+            senders.push(sender);
+            Listener::Memory(receiver)
+        };
+        let mut several = Listener::Several(vec![memory(), memory(), memory()]);
+        for _ in 0..6 {
+            several.accept().await.unwrap();
+        }
+        let waiting: Vec<usize> = senders.iter().map(|sender| sender.capacity()).collect();
+        assert_eq!(waiting, [6, 6, 6], "two of each were taken");
+        // Those that nobody can send to any more do not keep the others from it.
+        senders.truncate(1);
+        for _ in 0..6 {
+            several.accept().await.unwrap();
+        }
+        senders[0].send(duplex(64).0).await.unwrap();
+        several.accept().await.unwrap();
     }
 
     #[tokio::test]

@@ -20,15 +20,17 @@ use tokio_util::task::TaskTracker;
 use tracing::field::display;
 
 use crate::admin::Admin;
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::dial::Dialer;
-use crate::net::{Listener, Network};
+use crate::net::{Listener, Network, UnixPlace};
 use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
-use crate::session::{ParkedLeg, Settings};
+use crate::secrets::{Secrets, SecretsError};
+use crate::session::{Identity, ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
 use crate::telemetry::{Record, Seen, Telemetry};
 use crate::wire::SessionId;
+use reload::Watched;
 
 /// How long to wait when the process is out of file descriptors before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,11 +38,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The sidecar cannot serve.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The address clients connect to cannot be listened on.
-    #[error("cannot listen on {address}: {cause}")]
+    /// A place where clients connect cannot be listened on.
+    #[error("cannot listen on {place}: {cause}")]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// The place.
+        place: Place,
         /// Why.
         cause: io::Error,
     },
@@ -52,6 +54,9 @@ pub enum RunError {
         /// Why.
         cause: io::Error,
     },
+    /// A certificate, a key or a file of credentials cannot be used.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The leg table cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -66,7 +71,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// What every connection needs.
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
-    settings: Arc<Settings>,
+    secrets: Arc<Secrets>,
+    settings: RwLock<Arc<Settings>>,
     network: Network,
     pub(crate) dialer: Dialer,
     pub(crate) registry: Registry,
@@ -77,14 +83,16 @@ pub(crate) struct Shared {
 impl Shared {
     fn new(
         config: Config,
+        secrets: Secrets,
         network: Network,
         store: Option<Store>,
         registry: Registry,
         telemetry: Telemetry,
     ) -> Self {
-        let config = Arc::new(config);
+        let (config, secrets) = (Arc::new(config), Arc::new(secrets));
         let dialer = Dialer::new(
             Arc::clone(&config),
+            Arc::clone(&secrets),
             network.clone(),
             store.clone(),
             telemetry.clone(),
@@ -95,14 +103,32 @@ impl Shared {
             registry: registry.clone(),
         });
         Self {
-            settings: Arc::new(settings(&config)),
+            settings: RwLock::new(Arc::new(settings(&config, &secrets))),
             dialer,
             config,
+            secrets,
             network,
             registry,
             store,
             telemetry,
         }
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sessions to come do not try these credentials any more, which an ensemble has refused.
+    fn leave_out(&self, ensemble: EnsembleId, unwelcome: &Identity) {
+        let mut settings = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut less = Settings::clone(&settings);
+        if let Some(identities) = less.identities.get_mut(ensemble.index()) {
+            identities.retain(|identity| identity != unwelcome);
+        }
+        *settings = Arc::new(less);
     }
 }
 
@@ -129,17 +155,26 @@ pub struct Proxy {
 impl Proxy {
     /// A sidecar with this configuration that reaches servers over `network`. Remote sessions are
     /// written down in `store`, and those found there wait for their clients.
-    #[must_use]
-    pub fn new(config: Config, network: Network, store: Option<Store>) -> Self {
+    ///
+    /// # Errors
+    /// If a file that the configuration names cannot be used.
+    pub fn new(
+        config: Config,
+        network: Network,
+        store: Option<Store>,
+    ) -> Result<Self, SecretsError> {
+        let secrets = Secrets::load(&config)?;
+        reload::warn_of_expiry(&secrets);
         let registry = Registry::default();
         if let Some(store) = &store {
             restore(&config, store, &registry);
         }
-        let shared = Shared::new(config, network, store, registry, Telemetry::default());
-        Self {
+        let telemetry = Telemetry::default();
+        let shared = Shared::new(config, secrets, network, store, registry, telemetry);
+        Ok(Self {
             current: Current(Arc::new(RwLock::new(Arc::new(shared)))),
             connections: TaskTracker::new(),
-        }
+        })
     }
 
     /// Serves clients, for ever. Each has a task of its own, which goes on when this is dropped.
@@ -171,13 +206,19 @@ impl Proxy {
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
-    let (address, admin_address) = (config.listen, config.admin);
+    let (places, mode, admin) = (config.listen.clone(), config.socket_mode, config.admin);
+    // Before they are used: what changes meanwhile is seen as a change.
+    let seen = Watched::new(file, &config).await;
     let store = open_store(&config)?;
-    let proxy = Proxy::new(config, Network::Tcp, store);
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|cause| RunError::Listen { address, cause })?;
-    let admin = match admin_address {
+    let proxy = Proxy::new(config, Network::Tcp, store)?;
+    let (mut listeners, mut bound) = (Vec::new(), Vec::new());
+    for place in places {
+        let found = listen(&place, mode).await;
+        let (place, listener) = found.map_err(|cause| RunError::Listen { place, cause })?;
+        listeners.push(listener);
+        bound.push(place);
+    }
+    let admin = match admin {
         None => None,
         Some(address) => Some(
             TcpListener::bind(address)
@@ -188,10 +229,11 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
-    let bound = listener.local_addr()?;
-    tracing::info!(%bound, "listening");
-    // For whoever started us with port 0 and waits to be told.
-    writeln!(io::stdout(), "listening on {bound}")?;
+    for bound in &bound {
+        tracing::info!(%bound, "listening");
+        // For whoever started us with port 0 and waits to be told.
+        writeln!(io::stdout(), "listening on {bound}")?;
+    }
     if let Some(listener) = admin {
         let bound_admin = listener.local_addr()?;
         tracing::info!(bound = %bound_admin, "listening for operators");
@@ -201,14 +243,29 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     }
     notify(&[NotifyState::Ready]);
     tokio::select! {
-        () = proxy.serve(Listener::Tcp(listener)) => {}
-        () = reload::follow(file, hangup, proxy.current.clone()) => {}
+        () = proxy.serve(Listener::Several(listeners)) => {}
+        () = reload::follow(seen, hangup, proxy.current.clone()) => {}
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }
     notify(&[NotifyState::Stopping]);
     proxy.stop().await;
     Ok(())
+}
+
+/// Listens on a place; which one it is, where any port was good.
+async fn listen(place: &Place, mode: u32) -> io::Result<(Place, Listener)> {
+    match place {
+        Place::Tcp(address) => {
+            let listener = TcpListener::bind(address).await?;
+            let bound = Place::Tcp(listener.local_addr()?);
+            Ok((bound, Listener::Tcp(listener)))
+        }
+        Place::Unix(path) => {
+            let socket = UnixPlace::bind(path, mode).await?;
+            Ok((place.clone(), Listener::Unix(socket)))
+        }
+    }
 }
 
 /// Tells systemd, where it started us.
@@ -287,7 +344,7 @@ async fn accept_all(mut listener: Listener, current: &Current, connections: &Tas
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, secrets: &Secrets) -> Settings {
     let milliseconds =
         |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(1);
     let policies = config
@@ -302,5 +359,6 @@ fn settings(config: &Config) -> Settings {
     settings.request_timeout = config.request_timeout.map(milliseconds);
     settings.idle_leg_timeout = milliseconds(config.idle_leg_timeout);
     settings.expose_config = config.expose_config;
+    settings.identities = secrets.identities();
     settings
 }

@@ -41,6 +41,7 @@ mod translate;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use auth::Identity;
 pub use describe::{Description, Holdings, LegDescription, LegState};
 pub use event::{ClientFault, Event, LegFault, Loss};
 pub use legs::ParkedLeg;
@@ -189,7 +190,7 @@ impl Session {
     pub fn new(settings: Arc<Settings>, me: Credentials, origin: Origin, now: Tick) -> Self {
         let home = settings.routes.home();
         let map = Map::of(&settings.routes);
-        Self {
+        let mut session = Self {
             switch: Switch::new(home, origin, map),
             drain: Drain::default(),
             legs: Legs::new(
@@ -210,7 +211,9 @@ impl Session {
             written: now,
             ticked: now,
             outputs: VecDeque::new(),
-        }
+        };
+        session.introduce(home, now);
+        session
     }
 
     /// The client's session id.
@@ -280,7 +283,7 @@ impl Session {
     /// Goes over to other settings, in which ids of ensembles mean what they did. A client that has
     /// used a path which goes elsewhere now is disconnected, once it has its answers: what it
     /// watches and owns there has not moved along.
-    pub fn reload(&mut self, settings: Arc<Settings>) {
+    pub fn reload(&mut self, settings: Arc<Settings>, now: Tick) {
         let moved = self.settings.routes.moved(&settings.routes);
         let concerned =
             |prefix: &Vec<u8>| self.touched.any_below(prefix) || self.recursive.cover(prefix);
@@ -291,6 +294,11 @@ impl Session {
         }
         self.switch.reload(Map::of(&settings.routes));
         self.settings = settings;
+        let live = |(ensemble, leg): (EnsembleId, &Leg)| leg.is_live().then_some(ensemble);
+        let remotes: Vec<EnsembleId> = self.legs.remotes().filter_map(live).collect();
+        for ensemble in remotes.into_iter().chain([self.settings.home()]) {
+            self.introduce_anew(ensemble, now);
+        }
     }
 
     fn check_stopped(&mut self) {
@@ -325,6 +333,7 @@ impl Session {
             self.close_leg(ensemble, now);
             return;
         }
+        self.introduce(ensemble, now);
         for index in 0..self.auths.len() {
             self.add_auth(ensemble, index, now);
         }

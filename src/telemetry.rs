@@ -238,13 +238,22 @@ impl Watcher {
             Event::Moved => {
                 tracing::info!(%session, "a path this client uses has moved: disconnecting it")
             }
-            Event::AuthRefused { ensemble, err } => {
-                tracing::warn!(%session, ensemble = self.name(*ensemble), err, "credentials refused");
-            }
+            Event::AuthRefused { ensemble, err } => self.refused(*ensemble, *err),
+            Event::IdentityRefused { ensemble, err } => self.unwelcome(*ensemble, *err),
             Event::Refused { op, err } => {
                 tracing::debug!(%session, op = op.shape().name, err, "request refused");
             }
         }
+    }
+
+    fn refused(&self, ensemble: EnsembleId, err: i32) {
+        let (session, ensemble) = (self.session, self.name(ensemble));
+        tracing::warn!(%session, ensemble, err, "credentials refused");
+    }
+
+    fn unwelcome(&self, ensemble: EnsembleId, err: i32) {
+        let (session, ensemble) = (self.session, self.name(ensemble));
+        tracing::error!(%session, ensemble, err, "the sidecar's own credentials are refused: sessions go on without them until they are changed");
     }
 
     fn lost(&self, ensemble: EnsembleId, reason: Loss) {

@@ -97,7 +97,8 @@ impl Shared {
         };
         let (door, clients) = mpsc::channel(1024);
         let (stop, stopped) = oneshot::channel::<()>();
-        let proxy = Proxy::new(config, Network::Other(Arc::new(way)), Some(store));
+        let proxy = Proxy::new(config, Network::Other(Arc::new(way)), Some(store))
+            .expect("it names no files that could be wrong");
         let shared = Arc::clone(self);
         let task = tokio::spawn(async move {
             tokio::select! {

@@ -30,6 +30,7 @@ pub(crate) struct Setup {
     log: String,
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+    places: Vec<String>,
     variables: Vec<(String, OsString)>,
 }
 
@@ -57,6 +58,7 @@ impl Setup {
             log: "zoonet=debug,info".to_owned(),
             listen: None,
             admin: None,
+            places: Vec::new(),
             variables: Vec::new(),
         }
     }
@@ -139,6 +141,12 @@ impl Setup {
         self
     }
 
+    /// Adds a place where clients connect besides.
+    pub(crate) fn listen_too(mut self, place: &str) -> Self {
+        self.places.push(place.to_owned());
+        self
+    }
+
     /// Sets a variable of its environment.
     pub(crate) fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.variables.push((name.to_owned(), value.into()));
@@ -168,8 +176,11 @@ impl Setup {
 
     /// The file as the sidecar will read it.
     pub(crate) fn yaml(&self, listen: SocketAddr, state: &Path) -> String {
+        let mut places = vec![format!("\"{listen}\"")];
+        places.extend(self.places.iter().map(|place| format!("\"{place}\"")));
         let mut text = format!(
-            "listen: {listen}\nhome: {}\nstate: {}\nlog: {}\n",
+            "listen: [{}]\nhome: {}\nstate: {}\nlog: {}\n",
+            places.join(", "),
             self.home,
             state.display(),
             self.log,

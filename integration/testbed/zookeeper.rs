@@ -12,6 +12,7 @@ mod jars;
 mod server;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,18 @@ pub(crate) struct Plan {
     heap_megabytes: u32,
     session_timeouts: (Duration, Duration),
     jars: Jars,
+    tls: Option<Stores>,
+    java: Vec<String>,
+    lines: Vec<String>,
+}
+
+/// What a server needs for a port that speaks TLS: PEM files, by the names it tells them from.
+#[derive(Clone, Debug)]
+pub(crate) struct Stores {
+    /// Its key and certificate.
+    pub(crate) identity: PathBuf,
+    /// The authorities of its clients.
+    pub(crate) authorities: PathBuf,
 }
 
 impl Plan {
@@ -60,7 +73,28 @@ impl Plan {
             heap_megabytes: 160,
             session_timeouts: (Duration::from_secs(2), Duration::from_secs(40)),
             jars: Jars::from_environment(),
+            tls: None,
+            java: Vec::new(),
+            lines: Vec::new(),
         }
+    }
+
+    /// Gives each server a second port, for TLS with certificates on both sides.
+    pub(crate) fn tls(mut self, stores: &Stores) -> Self {
+        self.tls = Some(stores.clone());
+        self
+    }
+
+    /// Adds an argument for Java.
+    pub(crate) fn java(mut self, argument: impl Into<String>) -> Self {
+        self.java.push(argument.into());
+        self
+    }
+
+    /// Adds a line to the configuration of each server.
+    pub(crate) fn line(mut self, line: impl Into<String>) -> Self {
+        self.lines.push(line.into());
+        self
     }
 
     /// How many servers vote; one alone is standalone and takes no observers.
@@ -119,12 +153,17 @@ impl Plan {
             self.voters > 1 || self.observers == 0,
             "a standalone server has no quorum an observer could follow"
         );
-        let voters: Vec<Seat> = (1..=self.voters).map(Seat::voter).collect();
+        let secured = |seat: Seat| Seat {
+            secure: self.tls.as_ref().map(|_| ports::reserve()),
+            ..seat
+        };
+        let voters: Vec<Seat> = (1..=self.voters).map(Seat::voter).map(secured).collect();
         let links: Vec<Arc<QuorumLink>> = (0..self.observers)
             .map(|_| Arc::new(QuorumLink::to(&voters)))
             .collect();
         let observers: Vec<Seat> = (self.voters + 1..=self.voters + self.observers)
             .map(Seat::observer)
+            .map(secured)
             .collect();
         let seats: Vec<Seat> = voters.iter().chain(&observers).copied().collect();
         let scratch = Scratch::new(&self.name);
@@ -138,7 +177,7 @@ impl Plan {
                     .and_then(|nth| links.get(nth));
                 let view = link.map_or_else(|| seats.clone(), |link| link.seen_through(&seats));
                 let layout = Layout::write(scratch.path(), &self, seat, &view);
-                Server::launch(&format!("{}-{}", self.name, seat.id), seat.client, layout)
+                Server::launch(&format!("{}-{}", self.name, seat.id), seat, layout)
             })
             .collect();
         Ensemble {
@@ -159,6 +198,7 @@ struct Seat {
     quorum: SocketAddr,
     election: SocketAddr,
     client: SocketAddr,
+    secure: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +215,7 @@ impl Seat {
             quorum: ports::reserve(),
             election: ports::reserve(),
             client: ports::reserve(),
+            secure: None,
         }
     }
 

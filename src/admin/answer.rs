@@ -252,7 +252,7 @@ impl Admin {
                 self.health.refresh_all(&shared.dialer);
                 let census = shared.registry.census();
                 let status = Status::new(
-                    self.process,
+                    &self.process,
                     &shared.config,
                     &census,
                     self.readiness().await,

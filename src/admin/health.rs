@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, Ensemble, Server};
 use crate::dial::{Dialer, Unanswered};
+use crate::route::EnsembleId;
 use crate::wire::words::{Role, Srvr};
 
 /// How often a server is asked at most.
@@ -137,8 +138,8 @@ impl Health {
     pub(super) fn refresh_all(&self, dialer: &Dialer) {
         let config = dialer.config();
         self.keep_only(&config);
-        for ensemble in &config.ensembles {
-            self.refresh(dialer, ensemble);
+        for (id, ensemble) in (0..).map(EnsembleId::new).zip(&config.ensembles) {
+            self.refresh(dialer, id, ensemble);
         }
     }
 
@@ -151,7 +152,7 @@ impl Health {
         let home = config.ensemble(config.home());
         let deadline = Instant::now() + PATIENCE;
         let mut news = self.0.news.subscribe();
-        self.refresh(dialer, home);
+        self.refresh(dialer, config.home(), home);
         loop {
             if self.serves(home, PERIOD) {
                 return Ok(());
@@ -200,7 +201,7 @@ impl Health {
         all(ensemble).filter_map(fault).collect()
     }
 
-    fn refresh(&self, dialer: &Dialer, ensemble: &Ensemble) {
+    fn refresh(&self, dialer: &Dialer, id: EnsembleId, ensemble: &Ensemble) {
         let now = Instant::now();
         for server in all(ensemble) {
             if !self.is_due(server, now) {
@@ -211,7 +212,7 @@ impl Health {
                 let Ok(_room) = health.0.room.acquire().await else {
                     return;
                 };
-                let said = dialer.ask(&server, *b"srvr").await;
+                let said = dialer.ask(id, &server, *b"srvr").await;
                 let said = said
                     .map(|answer| (Srvr::parse(&answer.bytes), answer.round_trip))
                     .map_err(Arc::new);

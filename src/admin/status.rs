@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::health::{self, Health, Verdict};
-use crate::config::{Config, Ensemble, Server};
+use crate::config::{Config, Ensemble, Place, Server};
 use crate::dial::Dialer;
 use crate::registry::Census;
 use crate::route::EnsembleId;
@@ -20,6 +20,7 @@ pub(super) struct Status<'a> {
     uptime_seconds: u64,
     fingerprint: String,
     home: &'a str,
+    /// All places where clients connect.
     listen: String,
     /// Whether clients are taken, and why not.
     ready: bool,
@@ -87,15 +88,15 @@ struct OfServer {
 }
 
 /// What is the same for the life of the process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) started: Instant,
-    pub(super) listen: std::net::SocketAddr,
+    pub(super) listen: Vec<Place>,
 }
 
 impl<'a> Status<'a> {
     pub(super) fn new(
-        process: Process,
+        process: &Process,
         config: &'a Config,
         census: &Census,
         readiness: Result<(), String>,
@@ -105,7 +106,10 @@ impl<'a> Status<'a> {
             uptime_seconds: process.started.elapsed().as_secs(),
             fingerprint: config.fingerprint().to_string(),
             home: &config.ensemble(config.home()).name,
-            listen: process.listen.to_string(),
+            listen: {
+                let places: Vec<String> = process.listen.iter().map(ToString::to_string).collect();
+                places.join(", ")
+            },
             ready: readiness.is_ok(),
             reason: readiness.err(),
             sessions: Sessions {

@@ -41,6 +41,7 @@ use crate::config::{Config, Server};
 use crate::dial::Dialer;
 use crate::net::Network;
 use crate::route::EnsembleId;
+use crate::secrets::Secrets;
 use crate::telemetry::Telemetry;
 use crate::wire::words::{Role, Srvr};
 use server::{Listed, Probe};
@@ -87,9 +88,15 @@ impl Found {
 }
 
 /// Reaches everything in the file and judges what it found.
-pub async fn run(config: &Arc<Config>, missing: Missing, progress: &Progress) -> Report {
+pub async fn run(
+    config: &Arc<Config>,
+    secrets: Arc<Secrets>,
+    missing: Missing,
+    progress: &Progress,
+) -> Report {
     let dialer = Dialer::new(
         Arc::clone(config),
+        secrets,
         Network::default(),
         None,
         Telemetry::default(),
@@ -125,7 +132,7 @@ async fn ask_all(config: &Config, dialer: &Dialer, progress: &Progress) -> Vec<F
             let places = Arc::clone(&places);
             under_way.spawn(async move {
                 let _place = places.acquire_owned().await;
-                (id, place, server::probe(&dialer, server, listed).await)
+                (id, place, server::probe(&dialer, id, server, listed).await)
             });
         }
     }
@@ -160,22 +167,22 @@ fn in_order<'c>(prefer: &'c [Server], servers: &'c [Server]) -> impl Iterator<It
 /// before was said at different times, and the sessions opened since are transactions too.
 async fn read_clocks(dialer: &Dialer, found: &mut [Found]) {
     let mut under_way = JoinSet::new();
-    for (ensemble, found) in found.iter().enumerate() {
+    for found in found.iter() {
         for (place, probe) in found.servers.iter().enumerate() {
             if probe.facts().is_some() {
-                let (dialer, server) = (dialer.clone(), probe.server.clone());
+                let (dialer, id, server) = (dialer.clone(), found.id, probe.server.clone());
                 under_way.spawn(async move {
-                    (ensemble, place, server::ask_again(&dialer, &server).await)
+                    (id, place, server::ask_again(&dialer, id, &server).await)
                 });
             }
         }
     }
     while let Some(answer) = under_way.join_next().await {
-        let Ok((ensemble, place, Some(Srvr::Serving(now)))) = answer else {
+        let Ok((id, place, Some(Srvr::Serving(now)))) = answer else {
             continue;
         };
         let probe = found
-            .get_mut(ensemble)
+            .get_mut(id.index())
             .and_then(|found| found.servers.get_mut(place));
         if let Some(facts) = probe.and_then(Probe::facts_mut) {
             *facts = now;

@@ -1,10 +1,13 @@
 //! The raw file against the rules; goes on after a mistake, so that all are reported together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_yaml::{Location, Spanned};
+
+mod listen;
+mod tls;
 
 use super::raw::{Pairs, RawConfig, RawEnsemble, RawTarget, Text};
 use super::{Complaint, Config, Ensemble, Limits, LogFormat, Mistake, Server, scalar};
@@ -14,8 +17,12 @@ use crate::wire::words::Word;
 
 const MOST_ENSEMBLES: usize = 1000;
 
-pub(super) fn check(raw: RawConfig) -> Result<Config, Vec<Mistake>> {
-    let mut checker = Checker::default();
+/// Files with relative names are in `folder`.
+pub(super) fn check(raw: RawConfig, folder: &Path) -> Result<Config, Vec<Mistake>> {
+    let mut checker = Checker {
+        folder: folder.to_owned(),
+        ..Checker::default()
+    };
     let config = checker.config(raw);
     match config {
         Some(config) if checker.mistakes.is_empty() => Ok(config),
@@ -26,6 +33,7 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, Vec<Mistake>> {
 #[derive(Default)]
 struct Checker {
     mistakes: Vec<Mistake>,
+    folder: PathBuf,
     /// Of each server that was seen: the ensemble, and where.
     owners: BTreeMap<Server, (String, Location)>,
 }
@@ -49,8 +57,11 @@ impl Checker {
             raw.listen.as_ref(),
             raw.admin.as_ref(),
         );
+        let client_tls = self.client_tls(raw.client_tls.as_ref(), &listen);
         let config = Config {
             listen,
+            socket_mode: self.or(raw.socket_mode.as_ref(), 0o600, scalar::socket_mode),
+            client_tls,
             admin,
             admin_names: self.admin_names(raw.admin_names.as_ref()),
             state: self.optional(raw.state.as_ref(), scalar::absolute),
@@ -95,29 +106,6 @@ impl Checker {
             routes: routes?,
         };
         Some(config)
-    }
-
-    fn addresses(
-        &mut self,
-        allow_remote: Option<&Text>,
-        listen: Option<&Text>,
-        admin: Option<&Text>,
-    ) -> (SocketAddr, Option<SocketAddr>) {
-        let remote = self.or(allow_remote, false, scalar::boolean);
-        let local = |text: &str| match scalar::address(text)? {
-            found if remote || found.ip().to_canonical().is_loopback() => Ok(found),
-            found => Err(Complaint::Remote { found }),
-        };
-        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 2181));
-        let listening = self.or(listen, default, local);
-        let admin_address = self.optional(admin, local);
-        if let (Some(same), Some(text)) = (admin_address, admin)
-            && same == listening
-            && same.port() != 0
-        {
-            self.blame(text.referenced, Complaint::SameAddress(same));
-        }
-        (listening, admin_address)
     }
 
     fn words(&mut self, raw: Option<&Spanned<Vec<Text>>>) -> BTreeSet<Word> {
@@ -165,9 +153,6 @@ impl Checker {
         if let Err(complaint) = scalar::name(&key.value) {
             self.blame(key.referenced, complaint);
         }
-        if let Some(tls) = &raw.tls {
-            self.blame(tls.referenced, Complaint::Tls);
-        }
         let servers = match &raw.servers {
             Some(servers) if servers.value.is_empty() => {
                 self.blame(servers.referenced, Complaint::NoServers);
@@ -201,6 +186,8 @@ impl Checker {
                     scalar::on_expiry,
                 ),
             },
+            tls: self.server_tls(raw.tls.as_ref()),
+            credentials: raw.credentials.as_ref().map(|file| self.file(file)),
         }
     }
 

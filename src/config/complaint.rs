@@ -91,6 +91,31 @@ pub enum Complaint {
     #[error("`{found}` is not an address; expected IP:PORT, such as 127.0.0.1:2181 or [::1]:2181")]
     Address { found: String },
     #[error(
+        "`{found}` is no place to listen; expected IP:PORT, such as 127.0.0.1:2181 or \
+         [::1]:2181, or unix:/PATH"
+    )]
+    Place { found: String },
+    #[error(
+        "`{found}` cannot be a Unix socket; expected unix: and an absolute path of at most \
+         {longest} bytes, such as unix:/run/zoonet/zk.sock"
+    )]
+    Socket { found: String, longest: usize },
+    #[error("no place to listen; list at least one, such as 127.0.0.1:2181")]
+    NoPlaces,
+    #[error("`{found}` is listed already")]
+    DuplicatePlace { found: String },
+    #[error(
+        "`client_tls` is for clients that come over TCP, and `listen` has Unix sockets only; \
+         remove it, or add an IP:PORT"
+    )]
+    IdleClientTls,
+    #[error("no name of a file")]
+    NoFile,
+    #[error(
+        "`{found}` is neither a host name nor an IP address; expected what is in the servers' certificates"
+    )]
+    ServerName { found: String },
+    #[error(
         "{found} can be reached from other machines, and whoever reaches it acts as this host; \
          use 127.0.0.1, or set `allow_remote: true` if that is meant"
     )]
@@ -163,11 +188,6 @@ pub enum Complaint {
         owner: String,
         line: u64,
     },
-    #[error(
-        "this version has no TLS yet and does not silently go without; \
-         remove `tls` only if plaintext to this ensemble is acceptable"
-    )]
-    Tls,
 
     #[error("no route for `/`; add `/: {example}`, so that every path has an ensemble")]
     NoTop { example: String },
@@ -201,11 +221,7 @@ pub(super) fn from_yaml(error: &serde_yaml::Error) -> Mistake {
             field, expected, ..
         } => Complaint::UnknownKey {
             found: field.clone(),
-            allowed: expected
-                .iter()
-                .filter(|key| **key != "tls")
-                .map(ToString::to_string)
-                .collect(),
+            allowed: expected.iter().map(ToString::to_string).collect(),
         },
         Yaml::DuplicateMappingKey { key, .. } => {
             Complaint::DuplicateKey(key.clone().unwrap_or_default())

@@ -5,17 +5,22 @@
 //! file for this.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Config, Ensemble, LogFormat, Server};
+use super::{ClientTls, Config, Ensemble, LogFormat, Place, Server, ServerTls};
 use crate::session::{OnExpiry, OnUnreachable};
 
 #[derive(Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the keys are what they are")]
 struct Effective<'a> {
-    listen: String,
+    listen: Vec<String>,
+    socket_mode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_tls: Option<FromClients>,
     allow_remote: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<String>,
@@ -47,6 +52,30 @@ struct Upstream {
     barrier: &'static str,
     on_unreachable: &'static str,
     on_expiry: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<ToServers>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<String>,
+}
+
+/// Where the files are; never what is in them.
+#[derive(Serialize)]
+struct FromClients {
+    certificate: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ca: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ToServers {
+    ca: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_name: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +88,11 @@ enum Target<'a> {
 impl Config {
     /// The configuration in use, without secrets, as JSON that is a configuration file too.
     pub(crate) fn effective(&self) -> impl Serialize {
-        let local = |address: &std::net::SocketAddr| address.ip().to_canonical().is_loopback();
+        let local = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        let listening = self.listen.iter().filter_map(|place| match place {
+            Place::Tcp(address) => Some(address),
+            Place::Unix(_) => None,
+        });
         let rules = self.routes.rules().iter().map(|rule| {
             let ensemble = self.ensemble(rule.ensemble()).name.as_str();
             let target = match rule.root() {
@@ -72,11 +105,13 @@ impl Config {
             (String::from_utf8_lossy(rule.prefix()).into_owned(), target)
         });
         Effective {
-            listen: self.listen.to_string(),
-            allow_remote: !self.admin.iter().chain([&self.listen]).all(local),
+            listen: self.listen.iter().map(ToString::to_string).collect(),
+            socket_mode: format!("{:04o}", self.socket_mode),
+            client_tls: self.client_tls.as_ref().map(FromClients::of),
+            allow_remote: !self.admin.iter().chain(listening).all(local),
             admin: self.admin.map(|address| address.to_string()),
             admin_names: &self.admin_names,
-            state: self.state.as_ref().map(|path| path.display().to_string()),
+            state: self.state.as_deref().map(shown),
             home: &self.ensemble(self.home()).name,
             ensembles: self
                 .ensembles
@@ -118,8 +153,37 @@ impl Upstream {
                 OnExpiry::Expire => "expire",
                 OnExpiry::Keep => "keep",
             },
+            tls: ensemble.tls.as_ref().map(ToServers::of),
+            credentials: ensemble.credentials.as_deref().map(shown),
         }
     }
+}
+
+impl FromClients {
+    fn of(tls: &ClientTls) -> Self {
+        Self {
+            certificate: shown(&tls.identity.certificate),
+            key: shown(&tls.identity.key),
+            client_ca: tls.client_ca.as_deref().map(shown),
+        }
+    }
+}
+
+impl ToServers {
+    fn of(tls: &ServerTls) -> Self {
+        let pair = tls.identity.as_ref();
+        let name = tls.server_name.as_ref();
+        Self {
+            ca: shown(&tls.ca),
+            certificate: pair.map(|pair| shown(&pair.certificate)),
+            key: pair.map(|pair| shown(&pair.key)),
+            server_name: name.map(|name| name.to_str().into_owned()),
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// In the largest unit that says it exactly.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde_yaml::Spanned;
 
 /// A scalar and where it stands.
@@ -17,7 +17,11 @@ pub(super) type Text = Spanned<String>;
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
-    pub(super) listen: Option<Text>,
+    pub(super) listen: Option<Spanned<RawListen>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) socket_mode: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) client_tls: Option<Spanned<RawClientTls>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) allow_remote: Option<Text>,
     #[serde(default, deserialize_with = "given")]
@@ -71,9 +75,41 @@ pub(super) struct RawEnsemble {
     pub(super) on_unreachable: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) on_expiry: Option<Text>,
-    /// Known, so that it can be refused by name.
     #[serde(default, deserialize_with = "given")]
-    pub(super) tls: Option<Spanned<IgnoredAny>>,
+    pub(super) tls: Option<Spanned<RawTls>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) credentials: Option<Text>,
+}
+
+/// One place to listen, or a list of them.
+#[derive(Debug)]
+pub(super) enum RawListen {
+    One(String),
+    Several(Vec<Text>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) ca: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) certificate: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) key: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) server_name: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClientTls {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) certificate: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) key: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) client_ca: Option<Text>,
 }
 
 /// What a route leads to.
@@ -122,6 +158,39 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
         }
 
         from.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawListen {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = RawListen;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("IP:PORT or unix:/PATH, or a list of these")
+            }
+
+            fn visit_str<E>(self, place: &str) -> Result<RawListen, E> {
+                Ok(RawListen::One(place.to_owned()))
+            }
+
+            // A port alone: refused later, in better words.
+            fn visit_u64<E>(self, place: u64) -> Result<RawListen, E> {
+                Ok(RawListen::One(place.to_string()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawListen, A::Error> {
+                let mut places = Vec::new();
+                while let Some(place) = list.next_element()? {
+                    places.push(place);
+                }
+                Ok(RawListen::Several(places))
+            }
+        }
+
+        from.deserialize_any(OneOrSeveral)
     }
 }
 

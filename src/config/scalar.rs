@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio_rustls::rustls::pki_types::ServerName;
 use tracing_subscriber::EnvFilter;
 
-use super::{Complaint, LogFormat, Server};
+use super::{Complaint, LogFormat, Place, Server};
 use crate::route::BarrierKind;
 use crate::session::{OnExpiry, OnUnreachable};
 use crate::wire::words::Word;
@@ -29,6 +30,44 @@ pub(super) fn boolean(found: &str) -> Result<bool, Complaint> {
 
 pub(super) fn address(found: &str) -> Result<SocketAddr, Complaint> {
     found.parse().map_err(|_| Complaint::Address {
+        found: found.to_owned(),
+    })
+}
+
+/// The longest name of a Unix socket that leaves room for what it is called while it is made; the
+/// system takes 107 bytes.
+const SOCKET_NAME: usize = 100;
+
+pub(super) fn place(found: &str) -> Result<Place, Complaint> {
+    let Some(path) = found.strip_prefix("unix:") else {
+        let address = found.parse().map_err(|_| Complaint::Place {
+            found: found.to_owned(),
+        });
+        return address.map(Place::Tcp);
+    };
+    if !path.starts_with('/') || path.ends_with('/') || path.len() > SOCKET_NAME {
+        return Err(Complaint::Socket {
+            found: found.to_owned(),
+            longest: SOCKET_NAME,
+        });
+    }
+    Ok(Place::Unix(PathBuf::from(path)))
+}
+
+pub(super) fn socket_mode(found: &str) -> Result<u32, Complaint> {
+    match found {
+        "0600" => Ok(0o600),
+        "0660" => Ok(0o660),
+        "0666" => Ok(0o666),
+        _ => Err(Complaint::Word {
+            found: found.to_owned(),
+            allowed: ["0600", "0660", "0666"].map(str::to_owned).to_vec(),
+        }),
+    }
+}
+
+pub(super) fn server_name(found: &str) -> Result<ServerName<'static>, Complaint> {
+    ServerName::try_from(found.to_owned()).map_err(|_| Complaint::ServerName {
         found: found.to_owned(),
     })
 }

@@ -18,6 +18,10 @@ fn parse(lines: &str) -> Result<Config, ConfigError> {
     Config::parse("test", &format!("{lines}\n{rest}"))
 }
 
+fn tcp(address: &str) -> Place {
+    Place::Tcp(address.parse().unwrap())
+}
+
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
@@ -114,7 +118,7 @@ fn regions_agree() {
     assert_ne!(us.home(), eu.home());
 
     // Nothing else differs.
-    eu.listen = us.listen;
+    eu.listen.clone_from(&us.listen);
     eu.admin = us.admin;
     eu.state.clone_from(&us.state);
     eu.routes = us.routes.clone();
@@ -132,7 +136,7 @@ fn values_mean_what_they_say() {
          request_timeout: 3s\nexpose_config: true\nlog: warn,zoonet=debug\nlog_format: json",
     );
     let config = config.unwrap();
-    assert_eq!(config.listen, "[::1]:0".parse().unwrap());
+    assert_eq!(config.listen, [tcp("[::1]:0")]);
     assert_eq!(config.admin, Some("127.0.0.1:0".parse().unwrap()));
     assert_eq!(config.state.as_deref(), Some(Path::new("/var/x")));
     assert_eq!(config.limits.frame_limit, 4 << 20);
@@ -166,9 +170,54 @@ fn remote_listeners_have_to_be_meant() {
     assert!(parse("listen: '[::ffff:10.0.0.1]:2181'").is_err());
     assert!(parse("listen: '[::ffff:127.0.0.1]:2181'").is_ok());
     assert!(parse("listen: 127.9.9.9:2181").is_ok());
-    let listen = "0.0.0.0:2181".parse().unwrap();
     let config = parse("listen: 0.0.0.0:2181\nallow_remote: true").unwrap();
-    assert_eq!(config.listen, listen);
+    assert_eq!(config.listen, [tcp("0.0.0.0:2181")]);
+}
+
+#[test]
+fn clients_connect_at_one_place_or_several() {
+    assert_eq!(parse("").unwrap().listen, [tcp("127.0.0.1:2181")]);
+    let socket = Place::Unix("/run/zk.sock".into());
+    let config = parse("listen: unix:/run/zk.sock\nsocket_mode: 0660").unwrap();
+    assert_eq!(
+        (config.listen, config.socket_mode),
+        (vec![socket.clone()], 0o660)
+    );
+    let config = parse("listen: [127.0.0.1:2181, 'unix:/run/zk.sock', 127.0.0.1:0, 127.0.0.1:0]");
+    let any = tcp("127.0.0.1:0");
+    assert_eq!(
+        config.unwrap().listen,
+        [tcp("127.0.0.1:2181"), socket, any.clone(), any]
+    );
+    let taken = parse("listen: ['unix:/run/zk.sock', 127.0.0.1:2181]\nadmin: 127.0.0.1:2181");
+    let error = taken.unwrap_err().to_string();
+    assert!(
+        error.contains("`admin` has the address of `listen`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_are_beside_the_configuration() {
+    let text = "home: us\nensembles:\n  us:\n    servers: [a:1]\n    credentials: us.auth\n    \
+                tls: { ca: /etc/ca.pem, certificate: ../c.pem, key: k.pem, server_name: '::1' }\n\
+                routes: { /: us }\nclient_tls: { certificate: s.pem, key: s.key, client_ca: c.pem }\n";
+    let config = Config::parse("/etc/zoonet/zoonet.yaml", text).unwrap();
+    let us = &config.ensembles[0];
+    let path = |path: &str| PathBuf::from(path);
+    assert_eq!(us.credentials, Some(path("/etc/zoonet/us.auth")));
+    let tls = us.tls.as_ref().unwrap();
+    assert_eq!(tls.ca, path("/etc/ca.pem"));
+    assert_eq!(tls.server_name, Some("::1".try_into().unwrap()));
+    let pair = KeyPair {
+        certificate: path("/etc/zoonet/../c.pem"),
+        key: path("/etc/zoonet/k.pem"),
+    };
+    assert_eq!(tls.identity, Some(pair));
+    let clients = config.client_tls.as_ref().unwrap();
+    assert_eq!(clients.client_ca, Some(path("/etc/zoonet/c.pem")));
+    let files = crate::secrets::Secrets::files(&config);
+    assert_eq!(files.len(), 7, "{files:?}");
 }
 
 #[test]
@@ -258,7 +307,11 @@ fn what_is_in_effect_is_a_file_that_says_the_same() {
 
 #[test]
 fn every_key_is_in_effect() {
-    let all = parse("admin: 127.0.0.1:1\nstate: /var/x\nrequest_timeout: 3s").unwrap();
+    let all = parse(
+        "admin: 127.0.0.1:1\nstate: /var/x\nrequest_timeout: 3s\n\
+         client_tls: { certificate: a.pem, key: a.key }",
+    )
+    .unwrap();
     let said = serde_json::to_value(all.effective()).unwrap();
     let error = Config::parse("test", "unknown: key").unwrap_err();
     let ConfigError::Rejected { mistakes, .. } = error else {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::{Dialer, Refusal, SRVR_LIMIT};
 use crate::config::Server;
 use crate::net::Stream;
+use crate::route::EnsembleId;
 
 /// What a server answered, and how quickly.
 #[derive(Debug)]
@@ -46,13 +47,18 @@ pub(crate) async fn exchange(mut stream: Stream, word: [u8; 4]) -> io::Result<Ve
 }
 
 impl Dialer {
-    /// Sends a word to a server and waits for all of its answer, each of both no longer than
+    /// Sends a word to a server of an ensemble and waits for all of its answer, each of both no longer than
     /// `connect_timeout`.
     ///
     /// # Errors
     /// [`Unanswered`].
-    pub(crate) async fn ask(&self, server: &Server, word: [u8; 4]) -> Result<Answer, Unanswered> {
-        let stream = self.reach(server).await?;
+    pub(crate) async fn ask(
+        &self,
+        ensemble: EnsembleId,
+        server: &Server,
+        word: [u8; 4],
+    ) -> Result<Answer, Unanswered> {
+        let stream = self.reach(ensemble, server).await?;
         let begun = Instant::now();
         let bound = self.config.connect_timeout;
         let bytes = timeout(bound, exchange(stream, word))

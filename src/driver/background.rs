@@ -42,7 +42,7 @@ impl Driver {
         };
         let dialer = self.dialer.clone();
         self.background.spawn(async move {
-            let role = dialer.role(&peer).await;
+            let role = dialer.role(ensemble, &peer).await;
             Arrival::Role(ensemble, peer, role)
         });
     }

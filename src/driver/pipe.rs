@@ -73,7 +73,16 @@ pub(super) struct Pipe {
     /// To be written, from `written` on.
     unwritten: Vec<u8>,
     written: usize,
+    held_back: HeldBack,
     broken: bool,
+}
+
+/// Whether the stream itself may hold something that was written: TLS does when its socket takes no
+/// more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HeldBack {
+    Nothing,
+    Perhaps,
 }
 
 impl Pipe {
@@ -84,6 +93,7 @@ impl Pipe {
             leftovers: Leftovers::Tried,
             unwritten: Vec::new(),
             written: 0,
+            held_back: HeldBack::Nothing,
             broken: false,
         }
     }
@@ -177,6 +187,9 @@ impl Pipe {
                 Poll::Pending => break,
             }
         }
+        if self.stream.holds_back() {
+            self.held_back = HeldBack::Perhaps;
+        }
         if !self.broken {
             self.unwritten.extend_from_slice(rest);
         }
@@ -217,6 +230,9 @@ impl Pipe {
     /// # Errors
     /// When the connection is broken.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.unwritten() > 0 && self.stream.holds_back() {
+            self.held_back = HeldBack::Perhaps;
+        }
         while self.unwritten() > 0 && !self.broken {
             let rest = self.unwritten.get(self.written..).unwrap_or_default();
             match Pin::new(&mut self.stream).poll_write(cx, rest) {
@@ -232,6 +248,56 @@ impl Pipe {
             self.unwritten = Vec::new();
             self.written = 0;
         }
+        if self.held_back == HeldBack::Perhaps {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.held_back = HeldBack::Nothing;
+                }
+                Poll::Pending => {}
+            }
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// The driver looks at a pipe when it is woken, and asks it for no more than to be flushed.
+    #[tokio::test]
+    async fn what_a_stream_holds_back_goes_out_when_its_socket_takes_it() {
+        let (mut near, mut far) = crate::tls::tests::pair(1_000).await;
+        for (queued, size) in [(false, 20_000), (true, 20_000), (false, 300_000), (true, 3)] {
+            let mut pipe = Pipe::new(near);
+            let sent: Vec<u8> = (0..size).map(|n: u32| n.to_be_bytes()[3]).collect();
+            let mut unsent = Some(sent.clone());
+            let driver = poll_fn(|cx| {
+                match unsent.take() {
+                    Some(bytes) if queued => pipe.queue(bytes),
+                    Some(bytes) => pipe.write(&bytes, cx),
+                    None => {}
+                }
+                pipe.flush(cx).unwrap();
+                Poll::<()>::Pending
+            });
+            let mut received = vec![0; sent.len()];
+            let reading = timeout(
+                std::time::Duration::from_secs(10),
+                far.read_exact(&mut received),
+            );
+            tokio::select! {
+                () = driver => {}
+                read = reading => { read.expect("all of it comes").unwrap(); }
+            }
+            assert!(received == sent && pipe.unwritten() == 0);
+            near = pipe.stream;
+        }
     }
 }

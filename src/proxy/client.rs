@@ -16,6 +16,7 @@ use crate::driver::{Driver, End, Links};
 use crate::net::{Peer, Stream};
 use crate::session::{Origin, Session, Tick};
 use crate::telemetry::{Outcome, Watcher};
+use crate::tls::{Acceptor, TlsFault};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
 use crate::wire::words::Word;
@@ -29,6 +30,8 @@ const HANDSHAKE_LIMIT: usize = 1024;
 pub(super) enum Turned {
     #[error("no handshake within {0:?}")]
     Slow(Duration),
+    #[error("TLS: {0}")]
+    Tls(TlsFault),
     #[error("connection lost during the handshake: {0}")]
     Lost(io::Error),
     #[error("this is not ZooKeeper's protocol: {0}")]
@@ -43,6 +46,7 @@ impl Turned {
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
             Self::Slow(_) => Outcome::Slow,
+            Self::Tls(_) => Outcome::Tls,
             Self::Lost(_) => Outcome::Lost,
             Self::Foreign(_) | Self::Malformed(_) => Outcome::Malformed,
             Self::Unreachable(_) => Outcome::Unreachable,
@@ -52,23 +56,29 @@ impl Turned {
 
 impl From<io::Error> for Turned {
     fn from(error: io::Error) -> Self {
-        if error.kind() == ErrorKind::InvalidData {
-            Self::Foreign(error)
-        } else {
-            Self::Lost(error)
+        match TlsFault::of(&error) {
+            Some(fault) => Self::Tls(fault),
+            None if error.kind() == ErrorKind::InvalidData => Self::Foreign(error),
+            None => Self::Lost(error),
         }
     }
 }
 
 /// Serves a client until its connection ends.
 pub(super) async fn serve(
-    mut client: Stream,
+    client: Stream,
     current: &Current,
     connections: &TaskTracker,
 ) -> Result<(), Turned> {
     let shared = &*current.get();
     client.set_nodelay()?;
     let bound = shared.config.handshake_timeout;
+    let secured = timeout(bound, secured(client, shared.secrets.acceptor()))
+        .await
+        .map_err(|_| Turned::Slow(bound))??;
+    let Some(mut client) = secured else {
+        return Ok(());
+    };
     let first = timeout(bound, first_bytes(&mut client))
         .await
         .map_err(|_| Turned::Slow(bound))??;
@@ -110,6 +120,18 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// The stream to read from: in TLS where clients have to speak it and came over the network.
+/// Nothing from those who only look whether the port is open.
+async fn secured(client: Stream, tls: Option<&Acceptor>) -> io::Result<Option<Stream>> {
+    let (Some(tls), Stream::Tcp(stream)) = (tls, &client) else {
+        return Ok(Some(client));
+    };
+    if stream.peek(&mut [0]).await? == 0 {
+        return Ok(None);
+    }
+    tls.accept(client).await.map(Some)
+}
+
 /// What tells a four-letter word from a handshake; nothing from those who only look whether the
 /// port is open.
 async fn first_bytes(client: &mut Stream) -> io::Result<Option<[u8; PREFIX]>> {
@@ -137,7 +159,7 @@ async fn drive(
     let (place, legs) = current.get().registry.enter(id, me.password).await;
     // From here on commands arrive. What was said before, during the handshake, is seen here.
     let shared = &*current.get();
-    let mut session = Session::new(Arc::clone(&shared.settings), me, origin, Tick::default());
+    let mut session = Session::new(shared.settings(), me, origin, Tick::default());
     session.resume(legs, Tick::default());
     if connections.is_closed() {
         session.stop();
@@ -160,6 +182,9 @@ async fn drive(
         End::Closed => tracing::debug!(session = %id, "connection closed"),
         End::TakenOver => tracing::debug!(session = %id, "taken over by a newer connection"),
         End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
+    }
+    for (ensemble, identity) in session.unwelcome_identities() {
+        shared.leave_out(ensemble, identity);
     }
     let legs = session.park();
     // Also where nothing is left to go on with: a leg that was dialled may have been written down.

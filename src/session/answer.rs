@@ -97,7 +97,12 @@ impl Session {
                 self.written = now;
                 Ok(Verdict::ToClient)
             }
-            Owner::Ping | Owner::Barrier(_) | Owner::Auth(_) | Owner::Rearm(_) | Owner::Close => {
+            Owner::Ping
+            | Owner::Barrier(_)
+            | Owner::Auth(_)
+            | Owner::Identity(_)
+            | Owner::Rearm(_)
+            | Owner::Close => {
                 self.swallow(ensemble, answered.owner, &header, now);
                 Ok(Verdict::Taken)
             }
@@ -126,6 +131,11 @@ impl Session {
                         ensemble,
                         err: header.err,
                     });
+                }
+            }
+            Owner::Identity(index) => {
+                if header.err != code::OK {
+                    self.unwelcome(ensemble, index, header.err);
                 }
             }
             Owner::Rearm(_) => {

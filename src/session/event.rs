@@ -96,6 +96,14 @@ pub enum Event {
         /// The error of the reply.
         err: i32,
     },
+    /// An ensemble refused credentials of the sidecar's own; the session goes on without them, at
+    /// home on a connection to come.
+    IdentityRefused {
+        /// Where.
+        ensemble: EnsembleId,
+        /// The error of the reply.
+        err: i32,
+    },
     /// A path this client has used goes elsewhere now: its connection ends.
     Moved,
     /// A request was answered by zoonet itself.

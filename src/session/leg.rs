@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::Tick;
 use super::ledger::{self, Armed, Ledger, Note};
 use super::legs::ParkedLeg;
 use super::switch::Barrier;
+use super::{Identity, Tick};
 use crate::route::EnsembleId;
 use crate::wire::connect::{ConnectRequest, Credentials};
 use crate::wire::opcode::{Access, OpCode};
@@ -42,6 +42,8 @@ pub(super) enum Owner {
     Barrier(Barrier),
     /// The client's credentials, added on a remote leg: this one of them.
     Auth(usize),
+    /// Credentials of the sidecar's own: this one of those the connection was given.
+    Identity(usize),
     /// Our setWatches, or setWatches2, for watches the connection does not know of.
     Rearm(OpCode),
     /// Our end of the session.
@@ -54,7 +56,12 @@ impl Owner {
         match self {
             Self::Client { op, .. } => !matches!(op.shape().access, Access::Control),
             Self::Barrier(_) => true,
-            Self::ClientPing | Self::Ping | Self::Auth(_) | Self::Rearm(_) | Self::Close => false,
+            Self::ClientPing
+            | Self::Ping
+            | Self::Auth(_)
+            | Self::Identity(_)
+            | Self::Rearm(_)
+            | Self::Close => false,
         }
     }
 
@@ -65,7 +72,7 @@ impl Owner {
             Self::ClientPing | Self::Ping => OpCode::Ping,
             Self::Barrier(Barrier::Sync) => OpCode::Sync,
             Self::Barrier(Barrier::Quorum) => OpCode::Multi,
-            Self::Auth(_) => OpCode::Auth,
+            Self::Auth(_) | Self::Identity(_) => OpCode::Auth,
             Self::Close => OpCode::CloseSession,
         }
     }
@@ -115,6 +122,10 @@ pub(super) struct Leg {
     next_xid: i32,
     /// Credentials this ensemble refuses, by their place in the session's list.
     pub(super) refused_auths: BTreeSet<usize>,
+    /// Credentials of the sidecar's own that the present connection was given.
+    pub(super) introduced: Vec<Identity>,
+    /// Those that the ensemble refuses.
+    pub(super) unwelcome: BTreeSet<Identity>,
     /// What the session holds; home's leg has nothing in it.
     pub(super) ledger: Ledger,
     /// The watches an earlier connection of the client had here.
@@ -158,6 +169,8 @@ impl Leg {
             answered: now,
             next_xid: FIRST_OWN_XID,
             refused_auths: BTreeSet::new(),
+            introduced: Vec::new(),
+            unwelcome: BTreeSet::new(),
             ledger: Ledger::default(),
             before: Armed::default(),
             used: now,
@@ -362,6 +375,7 @@ impl Leg {
     /// The session was granted.
     pub(super) fn up(&mut self, credentials: Credentials, now: Tick) {
         self.state = State::Live(credentials);
+        self.introduced.clear();
         self.out_of_reach = false;
         self.awaited = None;
         self.used = now;

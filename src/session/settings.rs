@@ -1,5 +1,6 @@
 //! What all sessions of a configuration share.
 
+use super::Identity;
 use crate::route::{BarrierKind, EnsembleId, RouteMap};
 use crate::wire::frames;
 
@@ -52,6 +53,9 @@ pub struct Settings {
     pub(super) policies: Vec<Policy>,
     /// Whether paths of an ensemble have other names there, by [`EnsembleId::index`].
     rooted: Vec<bool>,
+    /// What the sidecar is to each ensemble, by [`EnsembleId::index`]; where nothing is said, only
+    /// what its clients are.
+    pub identities: Vec<Vec<Identity>>,
     /// Largest payload of a request, bytes.
     pub frame_limit: usize,
     /// Bytes of requests a client may have waiting behind a drain or a dial, of replies that wait
@@ -84,6 +88,7 @@ impl Settings {
             routes,
             policies,
             rooted,
+            identities: Vec::new(),
             frame_limit: frames::DEFAULT_LIMIT,
             look_ahead: 1 << 20,
             outstanding: 1_000,
@@ -102,6 +107,12 @@ impl Settings {
 
     pub(super) fn is_rooted(&self, ensemble: EnsembleId) -> bool {
         self.rooted.get(ensemble.index()).copied().unwrap_or(false)
+    }
+
+    pub(super) fn identities(&self, ensemble: EnsembleId) -> &[Identity] {
+        self.identities
+            .get(ensemble.index())
+            .map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn policy(&self, ensemble: EnsembleId) -> Policy {

@@ -4,6 +4,7 @@ mod bed;
 mod close;
 mod described;
 mod gathered;
+mod identities;
 mod liveness;
 mod loss;
 mod metering;

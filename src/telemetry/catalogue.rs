@@ -66,7 +66,7 @@ families! {
 
     // Clients.
     CONNECTIONS = Counter, "zoonet_connections_total", ["outcome"],
-        "Connections of clients, by what came of them: a new session, one attached again, refused by home as expired, home unreachable, slow, lost or malformed in the handshake, a four-letter word, silent (closed without a word).";
+        "Connections of clients, by what came of them: a new session, one attached again, refused by home as expired, home unreachable, TLS failed, slow, lost or malformed in the handshake, a four-letter word, silent (closed without a word).";
     CONNECTION_ENDS = Counter, "zoonet_connection_ends_total", ["reason"],
         "Ends of connections that had a session: the client left, home or the sidecar closed it, a newer connection took over, the client broke the protocol, a bug in zoonet.";
     SESSIONS = Gauge, "zoonet_sessions", ["state"],
@@ -113,10 +113,12 @@ families! {
         "Remote legs with more watches than are remembered: the loss of their connection is the client's.";
     AUTH_REFUSED = Counter, "zoonet_auth_refused_total", ["ensemble"],
         "Credentials of clients that a remote ensemble refused.";
+    IDENTITIES_REFUSED = Counter, "zoonet_own_credentials_refused_total", ["ensemble"],
+        "Credentials of the sidecar's own, from `credentials`, that an ensemble refused. Sessions go on without them.";
 
     // Servers.
     DIALS = Counter, "zoonet_dials_total", ["ensemble", "outcome"],
-        "Connections made to servers: answered, or passed over because there was no connection, the server closed instead of answering, was too slow, or answered something malformed.";
+        "Connections made to servers: answered, or passed over because there was no connection, TLS failed, the server closed instead of answering, was too slow, or answered something malformed.";
     UNREACHABLE = Counter, "zoonet_unreachable_total", ["ensemble"],
         "Rounds through all servers of an ensemble in which none answered.";
     CIRCUIT = Gauge, "zoonet_circuit_open", ["ensemble"],
@@ -197,8 +199,10 @@ counters! {
         ledger_bytes: LEDGER [];
         ledger_overflows: LEDGER_OVERFLOWS [];
         auth_refused: AUTH_REFUSED [];
+        identities_refused: IDENTITIES_REFUSED [];
         dials_answered: DIALS ["answered"];
         dials_no_connection: DIALS ["no_connection"];
+        dials_tls: DIALS ["tls"];
         dials_closed: DIALS ["closed"];
         dials_slow: DIALS ["slow"];
         dials_malformed: DIALS ["malformed"];
@@ -215,6 +219,7 @@ counters! {
         connections_refused: CONNECTIONS ["refused"];
         connections_unreachable: CONNECTIONS ["unreachable"];
         connections_slow: CONNECTIONS ["slow"];
+        connections_tls: CONNECTIONS ["tls"];
         connections_lost: CONNECTIONS ["lost"];
         connections_malformed: CONNECTIONS ["malformed"];
         connections_word: CONNECTIONS ["word"];

@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     Unreachable,
     /// Its handshake took too long.
     Slow,
+    /// It did not come to TLS with it.
+    Tls,
     /// It went before it had a session.
     Lost,
     /// Its handshake is none.
@@ -252,6 +254,9 @@ impl Telemetry {
             Event::AuthRefused { ensemble, .. } => {
                 self.count(*ensemble, |counters| &counters.auth_refused);
             }
+            Event::IdentityRefused { ensemble, .. } => {
+                self.count(*ensemble, |counters| &counters.identities_refused);
+            }
             Event::Refused { .. } => self.count_own(|counters| &counters.refused_requests),
         }
     }
@@ -272,6 +277,7 @@ impl Telemetry {
         self.count(ensemble, |counters| match outcome {
             Ok(_) => &counters.dials_answered,
             Err(Refusal::Connect(_)) => &counters.dials_no_connection,
+            Err(Refusal::Tls(_) | Refusal::NoTls) => &counters.dials_tls,
             Err(Refusal::Handshake(_)) => &counters.dials_closed,
             Err(Refusal::Slow(_)) => &counters.dials_slow,
             Err(Refusal::Malformed(_)) => &counters.dials_malformed,
@@ -302,6 +308,7 @@ impl Telemetry {
             Outcome::Refused => &counters.connections_refused,
             Outcome::Unreachable => &counters.connections_unreachable,
             Outcome::Slow => &counters.connections_slow,
+            Outcome::Tls => &counters.connections_tls,
             Outcome::Lost => &counters.connections_lost,
             Outcome::Malformed => &counters.connections_malformed,
             Outcome::Word => &counters.connections_word,

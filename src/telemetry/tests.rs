@@ -25,7 +25,13 @@ fn config() -> Arc<Config> {
 fn telemetry() -> (Telemetry, Registry) {
     let (telemetry, registry, config) = (Telemetry::default(), Registry::default(), config());
     assert_eq!(config.ensemble(EU).name, "eu");
-    let dialer = Dialer::new(Arc::clone(&config), Network::Tcp, None, telemetry.clone());
+    let dialer = Dialer::new(
+        Arc::clone(&config),
+        Arc::default(),
+        Network::Tcp,
+        None,
+        telemetry.clone(),
+    );
     telemetry.look_at(Seen {
         config,
         circuits: dialer.circuits(),
@@ -212,7 +218,13 @@ async fn sessions_and_circuits_are_looked_at() {
     drop(place);
     assert_eq!((sessions("connected"), sessions("parked")), (0.0, 0.0));
 
-    let dialer = Dialer::new(config(), Network::Tcp, None, telemetry.clone());
+    let dialer = Dialer::new(
+        config(),
+        Arc::default(),
+        Network::Tcp,
+        None,
+        telemetry.clone(),
+    );
     telemetry.look_at(Seen {
         config: config(),
         circuits: dialer.circuits(),

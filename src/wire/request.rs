@@ -214,6 +214,19 @@ pub fn quorum_check(xid: Xid) -> Vec<u8> {
         .finish()
 }
 
+/// An `addAuth` of these credentials.
+#[must_use]
+pub fn auth(xid: Xid, scheme: &str, auth: &[u8]) -> Vec<u8> {
+    // The type in front of the scheme is looked at by nobody.
+    Writer::default()
+        .int(xid.0)
+        .int(OpCode::Auth.number())
+        .int(0)
+        .buffer(Some(scheme.as_bytes()))
+        .buffer(Some(auth))
+        .finish()
+}
+
 /// A request to end the session.
 #[must_use]
 pub fn close_session(xid: Xid) -> Vec<u8> {

@@ -302,7 +302,7 @@ impl Bed {
     pub(crate) fn reload(&mut self, settings: Arc<Settings>) {
         tell(|| format!("reload {:?}", settings.home()));
         self.settings.push(Arc::clone(&settings));
-        self.call(|session, _| session.reload(settings));
+        self.call(|session, now| session.reload(settings, now));
     }
 
     /// The client's connection ends and a new one goes on with its session, or begins one.

@@ -34,8 +34,10 @@ impl Jars {
                     "{} is missing: run integration/install",
                     main.display()
                 );
-                // Debian leaves the choice of a logger to us.
-                format!("{DEBIAN}/zookeeper.jar:{DEBIAN}/slf4j-simple.jar")
+                // Debian leaves the choice of a logger to us, and forgets what TLS needs of Netty.
+                let jars = ["zookeeper", "slf4j-simple", "netty-codec", "netty-resolver"];
+                let jars = jars.map(|name| format!("{DEBIAN}/{name}.jar"));
+                jars.join(":")
             }
             Self::Directory(directory) => {
                 assert!(

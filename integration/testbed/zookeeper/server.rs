@@ -32,16 +32,18 @@ pub(crate) enum Role {
 pub(crate) struct Server {
     name: String,
     address: SocketAddr,
+    secure: Option<SocketAddr>,
     layout: Layout,
     process: Mutex<Option<Process>>,
 }
 
 impl Server {
-    pub(super) fn launch(name: &str, address: SocketAddr, layout: Layout) -> Self {
+    pub(super) fn launch(name: &str, seat: &Seat, layout: Layout) -> Self {
         let process = layout.spawn(name);
         Self {
             name: name.to_owned(),
-            address,
+            address: seat.client,
+            secure: seat.secure,
             layout,
             process: Mutex::new(Some(process)),
         }
@@ -50,6 +52,13 @@ impl Server {
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients that speak TLS connect; panics if the plan said nothing of it.
+    pub(crate) fn secure_address(&self) -> SocketAddr {
+        let name = &self.name;
+        self.secure
+            .unwrap_or_else(|| panic!("{name} has no port for TLS"))
     }
 
     /// The process id, while it is up.
@@ -149,6 +158,7 @@ pub(super) struct Layout {
     class_path: String,
     sync: Sync,
     heap_megabytes: u32,
+    arguments: Vec<String>,
 }
 
 impl Layout {
@@ -167,6 +177,7 @@ impl Layout {
             class_path: plan.jars.class_path(),
             sync: plan.sync,
             heap_megabytes: plan.heap_megabytes,
+            arguments: plan.java.clone(),
         }
     }
 
@@ -199,6 +210,7 @@ impl Layout {
             Sync::Forced => "-Dzookeeper.forceSync=yes",
             Sync::Lazy => "-Dzookeeper.forceSync=no",
         })
+        .args(&self.arguments)
         .arg("-cp")
         .arg(&self.class_path)
         .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
@@ -226,6 +238,22 @@ fn configuration(plan: &Plan, seat: &Seat, view: &[Seat], data: &Path) -> String
         plan.session_timeouts.0.as_millis(),
         plan.session_timeouts.1.as_millis(),
     );
+    if let (Some(address), Some(stores)) = (seat.secure, &plan.tls) {
+        writeln!(
+            text,
+            "secureClientPort={}\nsecureClientPortAddress={}\n\
+             serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+             ssl.keyStore.location={}\nssl.trustStore.location={}",
+            address.port(),
+            address.ip(),
+            stores.identity.display(),
+            stores.authorities.display(),
+        )
+        .expect("a string takes all");
+    }
+    for line in &plan.lines {
+        writeln!(text, "{line}").expect("a string takes all");
+    }
     let written = if let [alone] = view {
         writeln!(
             text,

@@ -39,6 +39,7 @@ fn dialer(ports: &[u16]) -> Dialer {
         format!("home: us\nensembles:\n  us: {{ servers: [{servers}] }}\nroutes: {{ /: us }}\n");
     Dialer::new(
         Arc::new(Config::parse("test", &text).unwrap()),
+        Arc::default(),
         Network::Tcp,
         None,
         Telemetry::default(),

@@ -57,12 +57,12 @@ pub(super) async fn find(dialer: &Dialer, found: &[Found]) -> Kinship {
         under_way.spawn(async move {
             let mut kinship = Kinship::default();
             for server in others {
-                if knows(&dialer, &server, &session).await == Some(false) {
+                if knows(&dialer, (ensemble, &server), &session).await == Some(false) {
                     kinship.strangers.push((ensemble, server, by.clone()));
                 }
             }
             for (other, server) in twins {
-                if knows(&dialer, &server, &session).await == Some(true) {
+                if knows(&dialer, (other, &server), &session).await == Some(true) {
                     kinship.same.push((ensemble, other));
                 }
             }
@@ -92,7 +92,7 @@ async fn open_all(dialer: &Dialer, found: &[Found]) -> Vec<Witness> {
         let others = serving.map(|probe| probe.server.clone()).collect();
         let dialer = dialer.clone();
         under_way.spawn(async move {
-            match greet(&dialer, &server, None).await? {
+            match greet(&dialer, (id, &server), None).await? {
                 ConnectResponse::Granted(session) => Some(Witness {
                     ensemble: id,
                     server,
@@ -110,7 +110,11 @@ async fn open_all(dialer: &Dialer, found: &[Found]) -> Vec<Witness> {
 }
 
 /// Whether a server's ensemble knows a session; `None` if it does not answer.
-async fn knows(dialer: &Dialer, server: &Server, session: &Credentials) -> Option<bool> {
+async fn knows(
+    dialer: &Dialer,
+    server: (EnsembleId, &Server),
+    session: &Credentials,
+) -> Option<bool> {
     match greet(dialer, server, Some(session)).await? {
         ConnectResponse::Granted(_) => Some(true),
         ConnectResponse::Refused => Some(false),
@@ -120,7 +124,7 @@ async fn knows(dialer: &Dialer, server: &Server, session: &Credentials) -> Optio
 /// Asks a server for a session, or for a new one.
 async fn greet(
     dialer: &Dialer,
-    server: &Server,
+    (ensemble, server): (EnsembleId, &Server),
     session: Option<&Credentials>,
 ) -> Option<ConnectResponse> {
     let password = session.map_or([0; 16], |session| session.password);
@@ -131,6 +135,7 @@ async fn greet(
         password: password.to_vec(),
         read_only: Some(false),
     };
-    let attached = dialer.shake(server, &request.frame()).await.ok()?;
+    let attached = dialer.shake(ensemble, server, &request.frame()).await;
+    let attached = attached.ok()?;
     Some(attached.response)
 }

@@ -12,6 +12,8 @@ use zookeeper_async::{ZkResult, ZooKeeper};
 
 use crate::config::Server;
 use crate::dial::{Dialer, Refusal, exchange};
+use crate::route::EnsembleId;
+use crate::session::Identity;
 use crate::wire::words::{Facts, Srvr};
 
 /// How long opening a session and measuring on it may take: some round trips and a commit.
@@ -157,10 +159,15 @@ impl fmt::Debug for Probe {
 }
 
 /// Asks a server everything.
-pub(super) async fn probe(dialer: &Dialer, server: Server, listed: Listed) -> Probe {
+pub(super) async fn probe(
+    dialer: &Dialer,
+    ensemble: EnsembleId,
+    server: Server,
+    listed: Listed,
+) -> Probe {
     let addresses = resolve(dialer, &server).await;
     let (addresses, reach) = match addresses {
-        Ok(addresses) => (addresses, reach(dialer, &server).await),
+        Ok(addresses) => (addresses, reach(dialer, ensemble, &server).await),
         Err(error) => {
             let why = format!("its name cannot be resolved: {error}");
             (Vec::new(), Reach::Failed(why))
@@ -170,7 +177,7 @@ pub(super) async fn probe(dialer: &Dialer, server: Server, listed: Listed) -> Pr
         Reach::Connected {
             answer: Answer::Said(Srvr::Serving(_) | Srvr::NotListed),
             ..
-        } => open(dialer, &server).await,
+        } => open(dialer, ensemble, &server).await,
         Reach::Connected { .. } | Reach::Failed(_) => (Session::NotTried, None),
     };
     Probe {
@@ -184,8 +191,12 @@ pub(super) async fn probe(dialer: &Dialer, server: Server, listed: Listed) -> Pr
 }
 
 /// What a server says of itself now; `None` if it cannot be asked.
-pub(super) async fn ask_again(dialer: &Dialer, server: &Server) -> Option<Srvr> {
-    match reach(dialer, server).await {
+pub(super) async fn ask_again(
+    dialer: &Dialer,
+    ensemble: EnsembleId,
+    server: &Server,
+) -> Option<Srvr> {
+    match reach(dialer, ensemble, server).await {
         Reach::Connected {
             answer: Answer::Said(said),
             ..
@@ -202,9 +213,9 @@ async fn resolve(dialer: &Dialer, server: &Server) -> io::Result<Vec<SocketAddr>
     }
 }
 
-async fn reach(dialer: &Dialer, server: &Server) -> Reach {
+async fn reach(dialer: &Dialer, ensemble: EnsembleId, server: &Server) -> Reach {
     let begun = Instant::now();
-    let stream = match dialer.reach(server).await {
+    let stream = match dialer.reach(ensemble, server).await {
         Ok(stream) => stream,
         Err(refusal) => return Reach::Failed(refusal.to_string()),
     };
@@ -237,15 +248,20 @@ fn quote(bytes: &[u8]) -> String {
     quoted
 }
 
-async fn open(dialer: &Dialer, server: &Server) -> (Session, Option<ZooKeeper>) {
+async fn open(
+    dialer: &Dialer,
+    ensemble: EnsembleId,
+    server: &Server,
+) -> (Session, Option<ZooKeeper>) {
     let begun = Instant::now();
     let opening = async {
-        let address = tunnel(dialer, server)
+        let address = tunnel(dialer, ensemble, server)
             .await
             .map_err(|why| why.to_string())?;
         let client = connect(address)
             .await
             .map_err(|error| format!("{error:?}"))?;
+        introduce(&client, dialer.identities(ensemble)).await?;
         let within = begun.elapsed();
         let round_trip = round_trip(&client).await;
         let round_trip = round_trip.map_err(|error| format!("{error:?}"))?;
@@ -260,11 +276,15 @@ async fn open(dialer: &Dialer, server: &Server) -> (Session, Option<ZooKeeper>) 
 
 /// A port of this host behind which the server is, for one connection. The client crate connects
 /// to addresses by itself; so it gets to where the sidecar would, in the way the sidecar would.
-async fn tunnel(dialer: &Dialer, server: &Server) -> Result<SocketAddr, Refusal> {
+async fn tunnel(
+    dialer: &Dialer,
+    ensemble: EnsembleId,
+    server: &Server,
+) -> Result<SocketAddr, Refusal> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     let listener = listener.map_err(|error| Refusal::Connect(error.into()))?;
     let address = listener.local_addr()?;
-    let mut stream = dialer.reach(server).await?;
+    let mut stream = dialer.reach(ensemble, server).await?;
     tokio::spawn(async move {
         if let Ok((mut client, _)) = listener.accept().await {
             drop(listener);
@@ -282,6 +302,19 @@ async fn connect(address: SocketAddr) -> ZkResult<ZooKeeper> {
     // The handshake is answered before the first request is.
     client.exists("/", false).await?;
     Ok(client)
+}
+
+/// Adds the credentials that clients have there through the sidecar. A server ends the connection
+/// over those it refuses.
+async fn introduce(client: &ZooKeeper, identities: &[Identity]) -> Result<(), String> {
+    for identity in identities {
+        let added = client.add_auth(identity.scheme(), identity.auth().to_vec());
+        added.await.map_err(|error| {
+            let scheme = identity.scheme();
+            format!("the {scheme} credentials of `credentials` are refused: {error:?}")
+        })?;
+    }
+    Ok(())
 }
 
 async fn round_trip(client: &ZooKeeper) -> ZkResult<Duration> {

@@ -115,7 +115,10 @@ pub(super) async fn ask(dialer: &Dialer) -> Home {
 
 async fn ask_one(dialer: Dialer, server: Server) -> Home {
     let said = async {
-        let answer = dialer.ask(&server, *b"srvr").await.ok()?;
+        let answer = dialer
+            .ask(dialer.config().home(), &server, *b"srvr")
+            .await
+            .ok()?;
         Some(Home::of(Srvr::parse(&answer.bytes)))
     };
     tokio::select! {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::home::Home;
-use crate::config::{Config, Server};
+use crate::config::{Config, Place, Server};
 use crate::registry::Report;
 use crate::route::EnsembleId;
 use crate::session::Description;
@@ -246,12 +246,20 @@ pub(super) fn envi(home: &Home) -> String {
 
 /// The answer to `conf`: what routing and addresses are; there are no secrets in it.
 pub(super) fn conf(config: &Config) -> String {
-    let mut out = format!(
-        "clientPort={}\nclientPortAddress={}\nzoonet.home={}\n",
-        config.listen.port(),
-        config.listen.ip(),
-        config.ensemble(config.home()).name
-    );
+    let mut out = String::new();
+    let tcp = config.listen.iter().find_map(|place| match place {
+        Place::Tcp(address) => Some(address),
+        Place::Unix(_) => None,
+    });
+    if let Some(address) = tcp {
+        let (port, ip) = (address.port(), address.ip());
+        put(
+            &mut out,
+            format_args!("clientPort={port}\nclientPortAddress={ip}\n"),
+        );
+    }
+    let home = &config.ensemble(config.home()).name;
+    put(&mut out, format_args!("zoonet.home={home}\n"));
     let mut line = |key: String, value: &dyn Display| {
         put(&mut out, format_args!("zoonet.{key}={value}\n"));
     };

@@ -27,6 +27,7 @@ fn count_everything(telemetry: &Telemetry) {
         Outcome::Refused,
         Outcome::Unreachable,
         Outcome::Slow,
+        Outcome::Tls,
         Outcome::Lost,
         Outcome::Malformed,
         Outcome::Word,
@@ -101,6 +102,7 @@ fn events() -> Vec<Event> {
         },
         Event::LedgerFull { ensemble, bound: 1 },
         Event::AuthRefused { ensemble, err: -4 },
+        Event::IdentityRefused { ensemble, err: -4 },
         Event::Moved,
         Event::Refused {
             op: OpCode::Multi,
@@ -117,6 +119,7 @@ fn count_dials(telemetry: &Telemetry) {
     let gone = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
     for refusal in [
         Refusal::Connect(gone().into()),
+        Refusal::NoTls,
         Refusal::Handshake(gone()),
         Refusal::Slow(std::time::Duration::ZERO),
         Refusal::Malformed(fault()),
