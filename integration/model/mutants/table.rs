@@ -83,7 +83,7 @@ pub(super) const MUTATIONS: [Mutation; 13] = [
         file: "src/session/answer.rs",
         needle: "self.swallow(ensemble, answered.owner, &header, now);",
         instead: "self.swallow(ensemble, answered.owner, &header, now);
-            if MUTATED && answered.owner == Owner::Barrier {
+            if MUTATED && matches!(answered.owner, Owner::Barrier(_)) {
                 return Ok(Verdict::ToClient);
             }",
     },
