@@ -64,12 +64,11 @@ fn an_unknown_operation_ends_as_it_does_directly() {
     let direct = regions::shared_pair().us.servers()[0].address();
     for op in [10, 99, 4711, -99, i32::MAX, i32::MIN] {
         for body in [&[][..], &raw::get_body("/eu/x")] {
-            let expected = outcome(direct, op, body);
-            assert_eq!(
-                outcome(sidecar.address(), op, body),
-                expected,
-                "{op} {body:?}"
-            );
+            // Whether a stock server serves one more before it closes is a race within it: what it
+            // can do is what it does now and then.
+            let seen = outcome(sidecar.address(), op, body);
+            let can_be = (0..20).any(|_| outcome(direct, op, body) == seen);
+            assert!(can_be, "{op} {body:?}: {seen:?} is never seen directly");
         }
     }
 }
