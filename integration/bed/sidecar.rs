@@ -30,7 +30,7 @@ fn the_configuration_has_the_shape_of_the_manual() {
         .mount("/legacy", "eu", "/old/app")
         .log("warn")
         .key("connect_timeout: 3s");
-    let expected = r#"listen: 127.0.0.1:5
+    let expected = r#"listen: ["127.0.0.1:5"]
 home: us
 state: /state
 log: warn
