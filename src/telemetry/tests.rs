@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::dial::Dialer;
 use crate::net::Network;
-use crate::session::{Meter, Origin, Replied};
+use crate::session::{Event, Loss, Meter, Origin, Replied};
 use crate::wire::opcode::OpCode;
-use crate::wire::{Xid, code, request};
+use crate::wire::{SessionId, Xid, code, request};
 
 const EU: EnsembleId = EnsembleId::new(0);
 const US: EnsembleId = EnsembleId::new(1);
