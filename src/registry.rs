@@ -4,6 +4,7 @@
 mod listing;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -72,8 +73,7 @@ impl Mailbox {
     }
 }
 
-/// A session as the registry knows it.
-#[derive(Debug)]
+/// A session as the registry knows it. `Debug` leaves the password out.
 enum Entry {
     /// A connection serves it.
     Live {
@@ -88,6 +88,19 @@ enum Entry {
         over: Instant,
         until: Instant,
     },
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live { .. } => f.write_str("Live"),
+            Self::Parked { legs, until, .. } => f
+                .debug_struct("Parked")
+                .field("legs", legs)
+                .field("until", until)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 impl Entry {
@@ -420,6 +433,18 @@ mod tests {
         assert_eq!(registry.refused(ID, &[9; 16]), None);
         assert_eq!(registry.refused(ID, &PASSWORD), Some(legs()));
         assert_eq!(registry.refused(ID, &PASSWORD), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_of_it_has_no_passwords() {
+        let registry = Registry::default();
+        registry.enter(ID, [0xa7; 16]).await.0.leave(Some(legs()));
+        let shown = format!("{registry:?}");
+        assert!(shown.contains("Parked"), "{shown}");
+        assert!(
+            !shown.contains("167, 167") && !shown.contains("2, 2"),
+            "{shown}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

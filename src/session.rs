@@ -29,6 +29,7 @@ mod legs;
 mod liveness;
 mod meter;
 mod pipeline;
+mod redacted;
 mod request;
 mod settings;
 mod spread;
@@ -99,8 +100,8 @@ pub enum Verdict {
     Taken,
 }
 
-/// What the shell has to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What the shell has to do. `Debug` leaves out what is in frames.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Output {
     /// Write this frame to the client.
     ToClient(Vec<u8>),
@@ -148,8 +149,9 @@ enum End {
     OfSession,
 }
 
-/// One connection of a client, and the upstream sessions that serve it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// One connection of a client, and the upstream sessions that serve it. `Debug` leaves out
+/// credentials and what is in frames.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Session {
     settings: Arc<Settings>,
     /// The client's session: home's.

@@ -10,5 +10,6 @@ mod loss;
 mod metering;
 mod order;
 mod parting;
+mod redacted;
 mod spanning;
 mod switching;

@@ -1,5 +1,7 @@
 //! A client's frame, looked at in place.
 
+use std::fmt;
+
 use super::jute::{Reader, Writer};
 use super::multi::Operations;
 use super::opcode::{Arms, OpCode};
@@ -8,8 +10,8 @@ use super::{WireFault, Xid};
 /// Bytes of a request's header: xid and operation.
 pub const HEADER: usize = 8;
 
-/// A request's header over its payload.
-#[derive(Clone, Copy, Debug)]
+/// A request's header over its payload, which `Debug` leaves out.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The client's number for it.
     pub xid: Xid,
@@ -17,6 +19,16 @@ pub struct Request<'a> {
     pub op: OpCode,
     /// The whole payload, header included.
     pub payload: &'a [u8],
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("xid", &self.xid)
+            .field("op", &self.op)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Request<'a> {
