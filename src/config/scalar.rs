@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_rustls::rustls::pki_types::ServerName;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::{Complaint, LogFormat, Place, Server};
 use crate::route::BarrierKind;
@@ -202,12 +202,16 @@ pub(super) fn log_format(found: &str) -> Result<LogFormat, Complaint> {
 }
 
 pub(super) fn log(found: &str) -> Result<String, Complaint> {
-    match EnvFilter::try_new(found) {
-        Ok(_) => Ok(found.to_owned()),
-        Err(why) => Err(Complaint::Filter {
-            found: found.to_owned(),
-            why: why.to_string(),
-        }),
+    let wrong = |why| Complaint::Filter {
+        found: found.to_owned(),
+        why,
+    };
+    EnvFilter::try_new(found).map_err(|why| wrong(why.to_string()))?;
+    // The filter would take it for the name of a module, and nothing at all would be logged.
+    let mut levels = found.split(',').filter(|part| !part.contains(['=', '[']));
+    match levels.find(|part| part.trim().parse::<LevelFilter>().is_err()) {
+        Some(part) => Err(wrong(format!("`{part}` is no level"))),
+        None => Ok(found.to_owned()),
     }
 }
 
