@@ -6,6 +6,7 @@ mod command_line;
 mod guide;
 mod health;
 mod hostile;
+mod logs;
 mod manual;
 mod metrics;
 mod online;

@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Place;
 use crate::proxy::Current;
+use crate::telemetry::scope;
 use health::Health;
 use status::Process;
 
@@ -92,7 +93,7 @@ impl Admin {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept on the admin address");
+                    tracing::error!(parent: &scope::client(None), %error, "cannot accept on the admin address");
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
@@ -154,6 +155,6 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "admin connection ended");
+        tracing::debug!(parent: &scope::client(None), %error, "admin connection ended");
     }
 }

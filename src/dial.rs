@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+use tracing::Span;
 
 use crate::config::{Config, Ensemble, Server};
 use crate::net::{Network, Peer, Stream};
@@ -23,7 +24,7 @@ use crate::route::EnsembleId;
 use crate::secrets::Secrets;
 use crate::session::Identity;
 use crate::state::{LegRecord, StateError, Store};
-use crate::telemetry::{Record, Telemetry};
+use crate::telemetry::{Record, Telemetry, scope};
 use crate::tls::TlsFault;
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::{PREFIX, frame_size};
@@ -257,7 +258,9 @@ impl Dialer {
         {
             // What stays is a session that is refused when it is attached again.
             self.telemetry.not_recorded(Record::Forget);
-            tracing::warn!(session = %client, %error, "cannot forget a leg");
+            let name = &self.config.ensemble(ensemble).name;
+            let scope = || scope::leg(&Span::current(), name, None);
+            tracing::warn!(parent: &scope(), %error, "cannot forget a leg");
         }
     }
 
@@ -308,7 +311,8 @@ impl Dialer {
             match outcome {
                 Ok(attached) => return Ok(attached),
                 Err(refusal) => {
-                    tracing::debug!(ensemble = %ensemble.name, %server, %refusal, "server passed over");
+                    let scope = || scope::leg(&Span::current(), &ensemble.name, Some(&server));
+                    tracing::debug!(parent: &scope(), %refusal, "server passed over");
                     tried.push((server, refusal));
                 }
             }

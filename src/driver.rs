@@ -455,7 +455,10 @@ impl Driver {
             }
             Output::Forget(ensemble) => self.forget(ensemble),
             Output::CloseClient => self.closing = Some(Instant::now() + FAREWELL),
-            Output::Happened(event) => self.watcher.happened(&event),
+            Output::Happened(event) => {
+                let server = |ensemble| self.legs.server(ensemble);
+                self.watcher.happened(&event, server);
+            }
         }
     }
 

@@ -32,6 +32,8 @@ mod driver;
 #[cfg(feature = "proxy")]
 pub mod health;
 #[cfg(feature = "proxy")]
+pub mod log;
+#[cfg(feature = "proxy")]
 pub mod manual;
 #[cfg(feature = "proxy")]
 pub mod net;

@@ -10,10 +10,10 @@ use std::sync::{Arc, LazyLock};
 use anyhow::{Context, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use tracing_subscriber::EnvFilter;
 use zoonet::check::online::{self, Degree, Missing, Progress};
-use zoonet::config::{Config, LogFormat};
+use zoonet::config::Config;
 use zoonet::health::{self, Question};
+use zoonet::log::Log;
 use zoonet::route::BarrierKind;
 use zoonet::secrets::{Expiry, Moment, Secrets};
 use zoonet::{check, manual, proxy};
@@ -232,7 +232,7 @@ fn check(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 fn run(config: Config, file: &Path) -> anyhow::Result<()> {
-    start_logging(&config)?;
+    let log = Log::start(&config.log, config.log_format)?;
     tracing::info!(
         version = %*VERSION,
         config = %file.display(),
@@ -250,20 +250,14 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
             tracing::warn!(ensemble = %ensemble.name, "`barrier: none`: no consistency guarantee");
         }
     }
-    runtime()?.block_on(proxy::run(config, file.to_owned()))?;
-    Ok(())
-}
-
-fn start_logging(config: &Config) -> anyhow::Result<()> {
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&config.log)?)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    match config.log_format {
-        LogFormat::Human => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
-    Ok(())
+    let outcome = runtime()?.block_on(async {
+        tokio::select! {
+            outcome = proxy::run(config, file.to_owned(), |filter| log.set_filter(filter)) => outcome,
+            never = log.sum_up() => match never {},
+        }
+    });
+    log.finish();
+    Ok(outcome?)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

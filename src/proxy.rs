@@ -17,7 +17,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
-use tracing::field::display;
 
 use crate::admin::Admin;
 use crate::config::{Config, Place};
@@ -28,7 +27,7 @@ use crate::route::EnsembleId;
 use crate::secrets::{Secrets, SecretsError};
 use crate::session::{Identity, ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
-use crate::telemetry::{Record, Seen, Telemetry};
+use crate::telemetry::{Record, Seen, Telemetry, scope};
 use crate::wire::SessionId;
 use reload::Watched;
 
@@ -201,11 +200,12 @@ impl Proxy {
     }
 }
 
-/// Runs the sidecar until SIGTERM or SIGINT; `file` is where the configuration came from.
+/// Runs the sidecar until SIGTERM or SIGINT; `file` is where the configuration came from. Whoever
+/// logs is told of another `log` by `set_log`.
 ///
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
-pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
+pub async fn run(config: Config, file: PathBuf, set_log: impl Fn(&str)) -> Result<(), RunError> {
     let (places, mode, admin) = (config.listen.clone(), config.socket_mode, config.admin);
     // Before they are used: what changes meanwhile is seen as a change.
     let seen = Watched::new(file, &config).await;
@@ -244,7 +244,7 @@ pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
     notify(&[NotifyState::Ready]);
     tokio::select! {
         () = proxy.serve(Listener::Several(listeners)) => {}
-        () = reload::follow(seen, hangup, proxy.current.clone()) => {}
+        () = reload::follow(seen, hangup, proxy.current.clone(), set_log) => {}
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }
@@ -308,7 +308,8 @@ async fn sweep(current: &Current) {
         period.tick().await;
         let shared = current.get();
         for session in shared.registry.expired(Instant::now()) {
-            tracing::info!(%session, "client has not come back: its remote sessions are left to expire");
+            let of = || scope::session(session, None);
+            tracing::info!(parent: &of(), "client has not come back: its remote sessions are left to expire");
             forget(&shared, session).await;
         }
     }
@@ -319,7 +320,8 @@ async fn forget(shared: &Shared, session: SessionId) {
         && let Err(error) = store.forget_all(session).await
     {
         shared.telemetry.not_recorded(Record::Forget);
-        tracing::warn!(%session, %error, "cannot forget the legs of a session");
+        let of = || scope::session(session, None);
+        tracing::warn!(parent: &of(), %error, "cannot forget the legs of a session");
     }
 }
 
@@ -331,13 +333,13 @@ async fn accept_all(mut listener: Listener, current: &Current, connections: &Tas
                 connections.spawn(async move {
                     if let Err(turned) = client::serve(client, &current, &stopping).await {
                         current.get().telemetry.connection(turned.outcome());
-                        let peer = peer.map(display);
-                        tracing::warn!(peer, reason = %turned, "client turned away");
+                        let outcome = turned.outcome().name();
+                        tracing::warn!(parent: &turned.scope(peer), outcome, reason = %turned, "client turned away");
                     }
                 });
             }
             Err(error) => {
-                tracing::error!(%error, "cannot accept");
+                tracing::error!(parent: &scope::client(None), %error, "cannot accept");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -409,7 +409,7 @@ impl Session {
         }
         for lost in in_flight {
             if let Owner::Client { seq, part, .. } = lost.owner {
-                self.fail(seq, part);
+                self.fail(ensemble, seq, part);
             }
         }
         if !complete && self.serves() {

@@ -7,6 +7,7 @@ mod figures;
 mod gauges;
 mod page;
 pub(crate) mod process;
+pub(crate) mod scope;
 #[cfg(test)]
 mod tests;
 mod traffic;

@@ -3,6 +3,8 @@
 
 use std::task::{Context, Poll};
 
+use tracing::Instrument;
+
 use super::Driver;
 use super::pipe::Pipe;
 use crate::dial::{Attached, LegError};
@@ -21,17 +23,20 @@ pub(super) enum Arrival {
 impl Driver {
     pub(super) fn forget(&mut self, ensemble: EnsembleId) {
         let (dialer, client) = (self.dialer.clone(), self.session.id());
-        self.background.spawn(async move {
+        let forget = async move {
             dialer.forget(client, ensemble).await;
             Arrival::Forgotten(ensemble)
-        });
+        };
+        self.background
+            .spawn(forget.instrument(self.watcher.scope()));
     }
 
     pub(super) fn dial(&mut self, ensemble: EnsembleId, handshake: Vec<u8>) {
+        self.legs.dialling();
         let (dialer, client) = (self.dialer.clone(), self.session.id());
         let dial =
             async move { Arrival::Leg(ensemble, dialer.open(client, ensemble, &handshake).await) };
-        let abort = self.background.spawn(dial);
+        let abort = self.background.spawn(dial.instrument(self.watcher.scope()));
         let counted = self.watcher.telemetry().dialling(ensemble);
         self.dialing.insert(ensemble, (abort, counted));
     }
@@ -82,7 +87,7 @@ impl Driver {
                 ConnectResponse::Refused => self.session.leg_refused(ensemble, self.now),
             },
             Err(error) => {
-                self.watcher.cannot_open(&error);
+                self.watcher.cannot_open(ensemble, &error);
                 self.session.leg_unreachable(ensemble, self.now);
             }
         }

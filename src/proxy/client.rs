@@ -1,6 +1,7 @@
 //! One client's connection: what it asks first, whom it is handed to, what is left when it ends.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use super::{Current, Shared, forget, words};
 use crate::dial::{Unreachable, read_rest};
 use crate::driver::{Driver, End, Links};
 use crate::net::{Peer, Stream};
 use crate::session::{Origin, Session, Tick};
-use crate::telemetry::{Outcome, Watcher};
+use crate::telemetry::{Outcome, Watcher, scope};
 use crate::tls::{Acceptor, TlsFault};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
 use crate::wire::frames::PREFIX;
@@ -43,6 +45,19 @@ pub(super) enum Turned {
 }
 
 impl Turned {
+    /// What a line that says so is about.
+    pub(super) fn scope(&self, peer: Option<SocketAddr>) -> Span {
+        let client = scope::client(peer);
+        match self {
+            Self::Unreachable(unreachable) => scope::leg(&client, &unreachable.ensemble, None),
+            Self::Slow(_)
+            | Self::Tls(_)
+            | Self::Lost(_)
+            | Self::Foreign(_)
+            | Self::Malformed(_) => client,
+        }
+    }
+
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
             Self::Slow(_) => Outcome::Slow,
@@ -97,7 +112,12 @@ pub(super) async fn serve(
         .map_err(|_| Turned::Slow(bound))??;
     let request = ConnectRequest::parse(handshake.get(PREFIX..).unwrap_or_default())?;
     let home = shared.config.home();
-    let attached = shared.dialer.attach(home, &handshake).await?;
+    let peer = client.address();
+    let attached = shared
+        .dialer
+        .attach(home, &handshake)
+        .instrument(scope::session(request.session, peer))
+        .await?;
     client.write_all(&attached.frame).await?;
     match attached.response {
         ConnectResponse::Granted(me) => {
@@ -111,7 +131,7 @@ pub(super) async fn serve(
             drive(client, home, (me, origin), current, connections).await;
         }
         ConnectResponse::Refused => {
-            tracing::info!(session = %request.session, "home refused the session");
+            tracing::info!(parent: &scope::session(request.session, peer), "home refused the session");
             client.shutdown().await?;
             shared.telemetry.connection(Outcome::Refused);
             end_legs(&request, shared).await;
@@ -154,8 +174,9 @@ async fn drive(
     current: &Current,
     connections: &TaskTracker,
 ) {
-    let id = me.session;
-    tracing::debug!(session = %id, timeout = me.timeout, ?origin, "session attached");
+    let (id, address) = (me.session, client.address());
+    let of = || scope::session(id, address);
+    tracing::debug!(parent: &of(), timeout = me.timeout, ?origin, "session attached");
     let (place, legs) = current.get().registry.enter(id, me.password).await;
     // From here on commands arrive. What was said before, during the handshake, is seen here.
     let shared = &*current.get();
@@ -173,15 +194,15 @@ async fn drive(
         mailbox: Arc::clone(&place.mailbox),
     };
     let telemetry = &shared.telemetry;
-    let watcher = Watcher::new(Arc::clone(&shared.config), id, telemetry.clone());
+    let watcher = Watcher::new(Arc::clone(&shared.config), (id, address), telemetry.clone());
     let _notice = telemetry.notice_panic();
     let (end, session) = Driver::new(session, links, watcher).run().await;
     telemetry.ended(end.ending());
     match end {
-        End::ClientGone => tracing::debug!(session = %id, "client gone"),
-        End::Closed => tracing::debug!(session = %id, "connection closed"),
-        End::TakenOver => tracing::debug!(session = %id, "taken over by a newer connection"),
-        End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
+        End::ClientGone => tracing::debug!(parent: &of(), "client gone"),
+        End::Closed => tracing::debug!(parent: &of(), "connection closed"),
+        End::TakenOver => tracing::debug!(parent: &of(), "taken over by a newer connection"),
+        End::Fault(fault) => tracing::warn!(parent: &of(), %fault, "client's connection closed"),
     }
     for (ensemble, identity) in session.unwelcome_identities() {
         shared.leave_out(ensemble, identity);
@@ -207,7 +228,9 @@ async fn end_legs(request: &ConnectRequest, shared: &Shared) {
     }
     while let Some(ended) = ends.join_next().await {
         if let Ok(Err(unreachable)) = ended {
-            tracing::warn!(session = %request.session, %unreachable, "a remote session is left to expire");
+            let session = scope::session(request.session, None);
+            let leg = || scope::leg(&session, &unreachable.ensemble, None);
+            tracing::warn!(parent: &leg(), %unreachable, "a remote session is left to expire");
         }
     }
     forget(shared, request.session).await;

@@ -30,6 +30,7 @@ pub(super) async fn follow(
     (mut watched, mut known): (Watched, Seen),
     mut hangup: Signal,
     current: Current,
+    set_log: impl Fn(&str),
 ) {
     // What was found the last time and could not be used.
     let mut doubtful = None;
@@ -73,7 +74,7 @@ pub(super) async fn follow(
                     tracing::info!("reloaded: nothing has changed");
                     old.telemetry.reloaded(Reload::Unchanged);
                 } else {
-                    change.apply(&old, &current);
+                    change.apply(&old, &current, &set_log);
                     old.telemetry.reloaded(Reload::Applied);
                 }
                 (known, doubtful) = (found, None);
@@ -218,17 +219,14 @@ impl Change {
         self.config == *old.config && settings(&self.config, &self.secrets) == *old.settings()
     }
 
-    fn apply(self, old: &Shared, current: &Current) {
+    fn apply(self, old: &Shared, current: &Current, set_log: impl Fn(&str)) {
         let Self { config, secrets } = self;
         for (key, same) in [
             ("listen", config.listen == old.config.listen),
             ("socket_mode", config.socket_mode == old.config.socket_mode),
             ("admin", config.admin == old.config.admin),
             ("state", config.state == old.config.state),
-            (
-                "log",
-                config.log == old.config.log && config.log_format == old.config.log_format,
-            ),
+            ("log_format", config.log_format == old.config.log_format),
         ] {
             if !same {
                 tracing::warn!(
@@ -236,6 +234,10 @@ impl Change {
                     "this key is read at the start only: restart to change it"
                 );
             }
+        }
+        if config.log != old.config.log {
+            set_log(&config.log);
+            tracing::info!(log = config.log, "logging what passes another filter");
         }
         let moved = old.config.routes.moved(&config.routes);
         let moved: Vec<_> = moved

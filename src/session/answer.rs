@@ -219,7 +219,7 @@ impl Session {
         match translate::reply(payload, answer.op, owners, &names) {
             Err(fault) => {
                 // It is no longer in flight, so the loss of the leg would not answer it.
-                self.fail(answer.seq, answer.part);
+                self.fail(ensemble, answer.seq, answer.part);
                 Err(fault.into())
             }
             Ok(None) => Ok(self.answer(ensemble, answer, payload, now)),
@@ -253,7 +253,7 @@ impl Session {
             // One that arms watches shows nothing that could be too old, and it has armed them.
             Trust::Withhold if !matches!(shape.target, Target::WatchLists(_)) => {
                 self.happened(Event::ReadWithheld { ensemble });
-                self.fail(seq, part);
+                self.fail(ensemble, seq, part);
                 self.release(now);
                 Verdict::Taken
             }
@@ -279,7 +279,7 @@ impl Session {
     }
 
     /// Answers CONNECTIONLOSS to a request, or a part of one, whose outcome is not known.
-    pub(super) fn fail(&mut self, seq: u32, part: u16) {
+    pub(super) fn fail(&mut self, ensemble: EnsembleId, seq: u32, part: u16) {
         let Some(Owed {
             xid,
             op,
@@ -289,7 +289,9 @@ impl Session {
         else {
             return;
         };
-        let frame = spread::failure(*xid, *op, *operations, code::CONNECTION_LOSS);
+        let (op, xid) = (*op, *xid);
+        let frame = spread::failure(xid, op, *operations, code::CONNECTION_LOSS);
+        self.happened(Event::Failed { ensemble, op, xid });
         self.settle(
             seq,
             part,

@@ -37,6 +37,16 @@ pub enum Event {
         /// Where.
         ensemble: EnsembleId,
     },
+    /// A request, or a part of one, was answered CONNECTIONLOSS: its outcome is not known, or its
+    /// ensemble was out of reach.
+    Failed {
+        /// Where.
+        ensemble: EnsembleId,
+        /// The operation.
+        op: OpCode,
+        /// The client's number for it.
+        xid: Xid,
+    },
     /// A leg's session is there.
     LegUp {
         /// Where.
@@ -110,6 +120,8 @@ pub enum Event {
     Refused {
         /// The operation.
         op: OpCode,
+        /// The client's number for it.
+        xid: Xid,
         /// The error it was answered with.
         err: i32,
     },

@@ -88,6 +88,7 @@ impl Session {
             Plan::Answer(frame, err) => {
                 self.happened(Event::Refused {
                     op: request.op,
+                    xid: request.xid,
                     err,
                 });
                 let stamp = if request.op.shape().target == Target::Nowhere {
@@ -419,7 +420,7 @@ impl Session {
             }
             return;
         }
-        self.fail(step.seq, step.part);
+        self.fail(step.to, step.seq, step.part);
         if self.settings.policy(step.to).on_unreachable == OnUnreachable::Disconnect {
             self.release(now);
             self.end();

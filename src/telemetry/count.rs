@@ -36,6 +36,24 @@ pub(crate) enum Outcome {
     Silent,
 }
 
+impl Outcome {
+    /// The word for it, as metrics have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Session(Origin::New) => "new",
+            Self::Session(Origin::Attached) => "attached",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Slow => "slow",
+            Self::Tls => "tls",
+            Self::Lost => "lost",
+            Self::Malformed => "malformed",
+            Self::Word => "word",
+            Self::Silent => "silent",
+        }
+    }
+}
+
 /// Why a connection with a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -257,6 +275,8 @@ impl Telemetry {
             Event::IdentityRefused { ensemble, .. } => {
                 self.count(*ensemble, |counters| &counters.identities_refused);
             }
+            // Its reply counts where it comes from; what failed is counted with its leg.
+            Event::Failed { .. } => {}
             Event::Refused { .. } => self.count_own(|counters| &counters.refused_requests),
         }
     }

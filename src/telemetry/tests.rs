@@ -41,7 +41,7 @@ fn telemetry() -> (Telemetry, Registry) {
 }
 
 fn watcher(telemetry: &Telemetry) -> Watcher {
-    Watcher::new(config(), SessionId(7), telemetry.clone())
+    Watcher::new(config(), (SessionId(7), None), telemetry.clone())
 }
 
 /// The value of one series.

@@ -15,7 +15,9 @@ fn count_everything(telemetry: &Telemetry) {
     tally.fired(1);
     drop(tally);
     let watcher = watcher(telemetry);
-    events().iter().for_each(|event| watcher.happened(event));
+    events()
+        .iter()
+        .for_each(|event| watcher.happened(event, |_| None));
     count_dials(telemetry);
     telemetry.unreachable(EU);
     for record in [Record::Remember, Record::Forget] {
@@ -80,6 +82,11 @@ fn events() -> Vec<Event> {
         },
         Event::BarrierFailed { ensemble, err: -4 },
         Event::ReadWithheld { ensemble },
+        Event::Failed {
+            ensemble,
+            op: OpCode::GetData,
+            xid: Xid(1),
+        },
         up(Origin::New),
         up(Origin::Attached),
         lost(Loss::Closed),
@@ -106,6 +113,7 @@ fn events() -> Vec<Event> {
         Event::Moved,
         Event::Refused {
             op: OpCode::Multi,
+            xid: Xid(1),
             err: -8,
         },
     ]
