@@ -6,6 +6,7 @@ mod credentials;
 mod rotation;
 mod sasl;
 mod servers;
+mod silence;
 mod socket;
 
 use std::fmt::Write as _;
