@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::ZOONET;
 use crate::raw::{self, GET_DATA, MULTI, NO_NODE, OK, Raw};
 use crate::testbed::http::get;
+use crate::testbed::relay::{Direction, Relay};
 use crate::testbed::sidecar::{Setup, Sidecar};
 use crate::testbed::{ports, regions};
 
@@ -132,6 +133,43 @@ fn a_request_that_fails_is_told_with_its_number_and_where_it_was_to_go() {
     );
     let over = said(&sidecar, "server passed over", client.session);
     assert_eq!(over["server"], nobody.to_string());
+}
+
+#[test]
+fn what_is_lost_is_told_with_its_server_and_with_what_was_outstanding() {
+    let pair = regions::shared_pair();
+    let wire = Relay::to(pair.eu.servers()[0].address());
+    let sidecar = Setup::home(&pair.us)
+        .servers("eu", &[wire.address()])
+        .route("/eu", "eu")
+        .key("log_format: json")
+        .start(ZOONET);
+    let mut client = Raw::connect(sidecar.address(), SESSION);
+    assert_eq!(client.get("/eu/logs-missing").err, NO_NODE);
+    wire.freeze(Direction::Down);
+    let before = wire.traffic().up;
+    let xid = client.send(GET_DATA, &raw::get_body("/eu/logs-missing"));
+    let deadline = Instant::now() + PATIENCE;
+    while wire.traffic().up == before {
+        assert!(Instant::now() < deadline, "the request does not go out");
+        thread::sleep(Duration::from_millis(5));
+    }
+    wire.reset();
+    let reply = client.reply();
+    assert_eq!((reply.xid, reply.err), (xid, raw::CONNECTION_LOSS));
+    for message in [
+        "leg lost: connection closed",
+        "request failed: CONNECTIONLOSS",
+    ] {
+        let line = said(&sidecar, message, client.session);
+        assert_eq!(line["server"], wire.address().to_string(), "{line}");
+        assert_eq!(line["ensemble"], "eu", "{line}");
+    }
+    let failed = said(&sidecar, "request failed: CONNECTIONLOSS", client.session);
+    assert_eq!(
+        (&failed["op"], &failed["xid"]),
+        (&"getData".into(), &xid.into())
+    );
 }
 
 /// Connects and says what is no handshake.

@@ -218,7 +218,7 @@ fn a_secret_would_be_found_however_it_is_spelt() {
     let mut log = String::from("INFO nothing of note");
     assert_eq!(leaks(&log, PAYLOAD), [""; 0]);
     for spelling in [
-        format!("{:?}", &PAYLOAD[..]),
+        format!("{PAYLOAD:?}"),
         format!("{PAYLOAD:02x?}").replace(['[', ']', ' ', ','], ""),
         PAYLOAD.escape_ascii().to_string(),
         base64(&[b"x", PAYLOAD].concat()),

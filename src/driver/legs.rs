@@ -49,9 +49,10 @@ impl Legs {
 
     /// The server that a leg is connected to, or was until just now.
     pub(super) fn server(&self, ensemble: EnsembleId) -> Option<&Server> {
-        let closed = self.closed.as_ref().filter(|(of, _)| *of == ensemble);
-        let peer = self.peer(ensemble).or(closed.map(|(_, peer)| peer))?;
-        Some(&peer.server)
+        let closed = || self.closed.as_ref().filter(|(of, _)| *of == ensemble);
+        let peer = self.peer(ensemble);
+        let peer = peer.or_else(|| closed().map(|(_, peer)| peer));
+        peer.map(|peer| &peer.server)
     }
 
     pub(super) fn get_mut(&mut self, ensemble: EnsembleId) -> Option<&mut Pipe> {

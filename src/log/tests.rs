@@ -109,11 +109,12 @@ fn entered_spans_count_as_well() {
 fn no_value_begins_a_line_or_moves_a_terminal() {
     let evil = "a\nZ ERROR b\r\x1b[2J\x07\x08\0\x7f\u{9b}31m\u{202e}\u{2028}\u{2066}c";
     let error = io::Error::other(evil);
+    let cause: &(dyn std::error::Error + 'static) = &error;
     for shape in [Shape::Human, Shape::Json] {
         let written = Written::by(shape, "info");
         let span = tracing::error_span!(target: scope::TARGET, "span", of_span = evil);
         tracing::info!(parent: &span, text = evil, display = %evil, debug = ?evil, %error,
-            cause = &error as &(dyn std::error::Error + 'static), "{evil}");
+            cause, "{evil}");
         let text = std::mem::take(&mut *written.text.lock().unwrap());
         assert_eq!(text.matches('\n').count(), 1, "{text:?}");
         assert!(text.ends_with('\n'));
@@ -228,6 +229,25 @@ async fn who_asks_for_detail_gets_all_of_it() {
         (0..100).for_each(|peer| turn_away("slow", peer));
         assert_eq!(log.take().len(), 100, "{filter}");
     }
+}
+
+#[test]
+fn a_panic_is_a_line_and_never_held_back() {
+    let log = Written::by(Shape::Human, "info");
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(tell_of_panic));
+    let outcome = request().in_scope(|| {
+        let repetition = log.lines.repetition();
+        panic::catch_unwind(move || {
+            let _held = repetition;
+            panic!("over\nand out")
+        })
+    });
+    panic::set_hook(before);
+    assert!(outcome.is_err());
+    let lines = log.take();
+    let said = "ERROR zoonet::log: panicked: over\\nand out at=src/log/tests.rs:";
+    assert!(lines.len() == 1 && lines[0].starts_with(said), "{lines:?}");
 }
 
 #[test]

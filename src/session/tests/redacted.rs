@@ -48,7 +48,7 @@ fn what_holds_credentials_does_not_show_them() {
     session.outputs.push_back(Output::ToClient(auth.clone()));
     for shown in [
         format!("{me:#?}"),
-        format!("{:?}", ConnectResponse::Granted(me.clone())),
+        format!("{:?}", ConnectResponse::Granted(me)),
         format!("{handshake:#?}"),
         format!("{:#?}", Identity::new("digest", SECRET)),
         format!("{request:#?}"),
