@@ -255,11 +255,19 @@ impl Session {
     }
 
     /// Goes on with the remote sessions of the client's earlier connection: they are attached again
-    /// at once, or they would expire.
+    /// at once, or they would expire. Opens those that are to be there before they are needed.
     pub fn resume(&mut self, legs: Vec<ParkedLeg>, now: Tick) {
         for leg in legs {
             let ensemble = leg.ensemble;
             self.legs.adopt(leg);
+            self.dial(ensemble, now);
+        }
+        self.warm_up(now);
+    }
+
+    fn warm_up(&mut self, now: Tick) {
+        let warm: Vec<EnsembleId> = self.settings.warm().collect();
+        for ensemble in warm {
             self.dial(ensemble, now);
         }
     }
@@ -301,6 +309,7 @@ impl Session {
         for ensemble in remotes.into_iter().chain([self.settings.home()]) {
             self.introduce_anew(ensemble, now);
         }
+        self.warm_up(now);
     }
 
     fn check_stopped(&mut self) {

@@ -360,3 +360,38 @@ fn promtool(arguments: &[&str], input: &str) -> Output {
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
+
+#[test]
+fn a_switch_then_a_read_costs_an_ensemble_one_message_more() {
+    let pair = regions::shared_pair();
+    let setup = Setup::home(&pair.us)
+        .ensemble(&pair.eu)
+        .ensemble_key("eu", "warm: true")
+        .route("/eu", "eu");
+    let watched = Watched::start(setup);
+    let mut client = watched.connect();
+    // It has its leg before it asks for anything there.
+    watched.awaits("zoonet_legs{ensemble=\"eu\",state=\"open\"}", 1.0);
+    for _ in 0..20 {
+        assert_eq!(client.get("/metrics-cost").err, NO_NODE);
+        assert_eq!(client.get("/eu/metrics-cost").err, NO_NODE);
+    }
+    assert_eq!(client.call(CLOSE_SESSION, &[]).err, OK);
+    let asked = |op: &str| {
+        let series = format!("zoonet_requests_total{{ensemble=\"eu\",op=\"{op}\"}}");
+        value_in(&watched.page(), &series).unwrap_or(0.0)
+    };
+    // A barrier of the other kind stands in until the server has said what it is.
+    let barriers = asked("sync") + asked("multi");
+    assert_eq!(
+        (asked("getData"), barriers, asked("closeSession")),
+        (20.0, 20.0, 1.0)
+    );
+    let all: f64 = watched
+        .page()
+        .lines()
+        .filter_map(|line| line.strip_prefix("zoonet_requests_total{ensemble=\"eu\","))
+        .filter_map(|rest| rest.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum();
+    assert_eq!(all, 41.0, "and nothing else");
+}

@@ -14,6 +14,8 @@ pub(crate) struct Shape {
     pub(super) timeout: u32,
     pub(super) ensembles: usize,
     pub(super) barrier: Barrier,
+    /// Whether clients have a session on every ensemble from the start.
+    pub(super) warm: bool,
     /// Between a sidecar and the servers elsewhere, milliseconds.
     pub(super) wan: u64,
     /// From a leader to a server, milliseconds, at most.
@@ -210,6 +212,7 @@ impl Plan {
             wan: random.u64(5..=120),
             lag: *random.choice(&[5, 50, 400, 1_500]).unwrap_or(&5),
             chance: random.u64(..),
+            warm: random.u8(..4) == 0,
         };
         let clients = random.usize(2..=6);
         let (operations, clashes, cuts) =
@@ -317,8 +320,9 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} ensembles, barrier {}, timeout {} ms, WAN {} ms, lag up to {} ms",
+            "{}{} ensembles, barrier {}, timeout {} ms, WAN {} ms, lag up to {} ms",
             self.ensembles,
+            if self.warm { " warm" } else { "" },
             self.barrier.word(),
             self.timeout,
             self.wan,

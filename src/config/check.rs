@@ -185,6 +185,7 @@ impl Checker {
                     OnExpiry::default(),
                     scalar::on_expiry,
                 ),
+                warm: self.or(raw.warm.as_ref(), false, scalar::boolean),
             },
             tls: self.server_tls(raw.tls.as_ref()),
             credentials: raw.credentials.as_ref().map(|file| self.file(file)),

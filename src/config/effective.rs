@@ -52,6 +52,7 @@ struct Upstream {
     barrier: &'static str,
     on_unreachable: &'static str,
     on_expiry: &'static str,
+    warm: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ToServers>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,6 +154,7 @@ impl Upstream {
                 OnExpiry::Expire => "expire",
                 OnExpiry::Keep => "keep",
             },
+            warm: ensemble.policy.warm,
             tls: ensemble.tls.as_ref().map(ToServers::of),
             credentials: ensemble.credentials.as_deref().map(shown),
         }

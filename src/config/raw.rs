@@ -76,6 +76,8 @@ pub(super) struct RawEnsemble {
     #[serde(default, deserialize_with = "given")]
     pub(super) on_expiry: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) warm: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) tls: Option<Spanned<RawTls>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) credentials: Option<Text>,

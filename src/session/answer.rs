@@ -234,6 +234,7 @@ impl Session {
     }
 
     /// A reply as the client may see it, as far as its own lead allows.
+    #[inline]
     fn answer(
         &mut self,
         ensemble: EnsembleId,
@@ -258,7 +259,7 @@ impl Session {
                 Verdict::Taken
             }
             Trust::Show | Trust::Withhold if self.passes(seq, op) => {
-                self.stamp(payload, stamp);
+                self.stamp(payload, header.zxid, stamp);
                 self.written = now;
                 Verdict::ToClient
             }
@@ -357,7 +358,9 @@ impl Session {
             else {
                 return;
             };
-            self.stamp(frame.get_mut(PREFIX..).unwrap_or_default(), stamp);
+            let payload = frame.get_mut(PREFIX..).unwrap_or_default();
+            let zxid = ReplyHeader::parse(payload).map_or(Zxid::NONE, |header| header.zxid);
+            self.stamp(payload, zxid, stamp);
             self.written = now;
             self.outputs.push_back(Output::ToClient(frame));
             if op == OpCode::CloseSession || op.shape().target == Target::Nowhere {
@@ -368,13 +371,10 @@ impl Session {
     }
 
     /// Writes the zxid the client may see, or takes note of it where it is home's own.
-    fn stamp(&mut self, payload: &mut [u8], stamp: Stamp) {
+    #[inline]
+    fn stamp(&mut self, payload: &mut [u8], zxid: Zxid, stamp: Stamp) {
         match stamp {
-            Stamp::Own => {
-                if let Ok(header) = ReplyHeader::parse(payload) {
-                    self.shown = self.shown.max(header.zxid);
-                }
-            }
+            Stamp::Own => self.shown = self.shown.max(zxid),
             Stamp::Home => reply::set_zxid(payload, self.shown),
         }
     }

@@ -224,6 +224,7 @@ impl Leg {
     }
 
     /// Notes a request that goes out now and changes what the session holds.
+    #[inline]
     pub(super) fn push_noted(
         &mut self,
         xid: Xid,

@@ -1,7 +1,5 @@
 //! All legs of a session, and what is kept of the remote ones when the client's connection goes.
 
-use std::collections::BTreeMap;
-
 use super::ledger::{Armed, Ledger, Owned};
 use super::leg::{Leg, State};
 use crate::route::EnsembleId;
@@ -55,7 +53,9 @@ impl ParkedLeg {
 pub(super) struct Legs {
     home_is: EnsembleId,
     pub(super) home: Leg,
-    remotes: BTreeMap<EnsembleId, Leg>,
+    /// In the order of their ensembles. A list, as they are few, looked for with every frame, and
+    /// a leg takes some 500 bytes: a tree would have room for eleven.
+    remotes: Vec<(EnsembleId, Leg)>,
     chance: u64,
 }
 
@@ -65,7 +65,7 @@ impl Legs {
         Self {
             home_is,
             home,
-            remotes: BTreeMap::new(),
+            remotes: Vec::new(),
             chance,
         }
     }
@@ -81,12 +81,20 @@ impl Legs {
     /// Apart from [`Self::get`], so that the way home is short enough to be inlined.
     #[inline(never)]
     fn remote(&mut self, ensemble: EnsembleId) -> &mut Leg {
-        let chance = self
-            .chance
-            .wrapping_add(u64::try_from(ensemble.index()).unwrap_or_default());
+        let at = self.place(ensemble).unwrap_or_else(|at| {
+            let step = u64::try_from(ensemble.index()).unwrap_or_default();
+            let leg = Leg::idle(self.chance.wrapping_add(step));
+            self.remotes.reserve_exact(1);
+            self.remotes.insert(at, (ensemble, leg));
+            at
+        });
+        let (_, leg) = self.remotes.get_mut(at).expect("found there or put there");
+        leg
+    }
+
+    fn place(&self, ensemble: EnsembleId) -> Result<usize, usize> {
         self.remotes
-            .entry(ensemble)
-            .or_insert_with(|| Leg::idle(chance))
+            .binary_search_by_key(&ensemble, |(remote, _)| *remote)
     }
 
     /// Takes over a leg of the client's earlier connection.
@@ -120,7 +128,8 @@ impl Legs {
         if ensemble == self.home_is {
             Some(&self.home)
         } else {
-            self.remotes.get(&ensemble)
+            let at = self.place(ensemble).ok()?;
+            self.remotes.get(at).map(|(_, leg)| leg)
         }
     }
 
@@ -146,7 +155,7 @@ impl Legs {
     /// Bytes of the client's that are kept until its requests are answered: the paths of watches to
     /// come, for one. Of home's nothing is kept.
     pub(super) fn noted(&self) -> usize {
-        self.remotes.values().map(Leg::noted).sum()
+        self.remotes.iter().map(|(_, leg)| leg.noted()).sum()
     }
 
     /// Whether no remote leg was ever opened.

@@ -35,7 +35,7 @@ impl Session {
                 let legs = self
                     .legs
                     .remotes()
-                    .flat_map(|(_, leg)| self.leg_deadlines(leg))
+                    .flat_map(|(ensemble, leg)| self.leg_deadlines(ensemble, leg))
                     .flatten();
                 let mine = [self.home_ping_at(), self.feed_at(), self.held_until()]
                     .into_iter()
@@ -104,7 +104,8 @@ impl Session {
         due.max(self.ticked) < self.alive_until()
     }
 
-    fn leg_deadlines(&self, leg: &Leg) -> [Option<Tick>; 3] {
+    fn leg_deadlines(&self, ensemble: EnsembleId, leg: &Leg) -> [Option<Tick>; 3] {
+        let warm = self.settings.policy(ensemble).warm;
         let late = leg
             .waits_since()
             .map(|since| since.after(self.request_timeout()));
@@ -115,16 +116,16 @@ impl Session {
                 [
                     Some(ping).filter(|at| self.is_done_at(*at)),
                     late,
-                    (!leg.holds_anything()).then_some(idle),
+                    (!warm && !leg.holds_anything()).then_some(idle),
                 ]
             }
             State::Retiring(_) => [late, None, None],
-            State::Idle { resume: Some(_) } => [
+            State::Idle { resume } if warm || resume.is_some() => [
                 Some(leg.not_before).filter(|at| self.is_done_at(*at)),
                 None,
                 None,
             ],
-            State::Idle { resume: None } | State::Dialing { .. } => [None; 3],
+            State::Idle { .. } | State::Dialing { .. } => [None; 3],
         }
     }
 
@@ -133,6 +134,7 @@ impl Session {
         let (bound, idle) = (self.request_timeout(), self.settings.idle_leg_timeout);
         let (mut late, mut gone): (Vec<EnsembleId>, Vec<EnsembleId>) = Default::default();
         for (ensemble, leg) in self.legs.remotes_mut() {
+            let warm = self.settings.policy(ensemble).warm;
             match &leg.state {
                 State::Live(_) | State::Retiring(_)
                     if leg
@@ -141,7 +143,9 @@ impl Session {
                 {
                     late.push(ensemble);
                 }
-                State::Live(session) if !leg.holds_anything() && now >= leg.used.after(idle) => {
+                State::Live(session)
+                    if !warm && !leg.holds_anything() && now >= leg.used.after(idle) =>
+                {
                     leg.state = State::Retiring(session.clone());
                     self.outputs.push_back(Output::Forget(ensemble));
                 }
@@ -152,8 +156,10 @@ impl Session {
                     self.outputs
                         .push_back(Output::ToLeg(ensemble, request::ping()));
                 }
-                State::Idle { resume: Some(_) } if alive && now >= leg.not_before => {
-                    gone.push(ensemble)
+                State::Idle { resume }
+                    if (warm || resume.is_some()) && alive && now >= leg.not_before =>
+                {
+                    gone.push(ensemble);
                 }
                 State::Live(_)
                 | State::Retiring(_)

@@ -134,14 +134,14 @@ impl Pipeline {
     /// Takes the reply off the queue if its frame can pass through right now: it is the first, is
     /// not put together, and nothing behind it is waiting to follow it out.
     pub(super) fn passes(&mut self, seq: u32) -> bool {
-        let mut queue = self.owed.iter();
-        let first = self.first == seq && queue.next().is_some_and(|owed| owed.gather.is_none());
-        let alone = queue.next().is_none_or(|next| next.ready.is_none());
-        if first && alone {
+        let is_plain = |owed: &Owed| owed.gather.is_none();
+        let first = self.first == seq && self.owed.front().is_some_and(is_plain);
+        let passes = first && self.owed.get(1).is_none_or(|next| next.ready.is_none());
+        if passes {
             self.owed.pop_front();
             self.first = self.first.wrapping_add(1);
         }
-        first && alone
+        passes
     }
 
     /// Keeps a reply until those before it have gone out.

@@ -105,6 +105,7 @@ impl Session {
     }
 
     /// The hot path: the frame goes on as it came.
+    #[inline]
     fn pass(&mut self, request: &Request<'_>, to: EnsembleId, now: Tick) -> Verdict {
         let is_remote = to != self.settings.home();
         let operations = if is_remote {
@@ -284,7 +285,16 @@ impl Session {
     }
 
     /// Applies the rule to a request that goes out now, and puts its barrier in front.
+    #[inline]
     fn admit(&mut self, to: EnsembleId, op: OpCode, now: Tick) {
+        if !self.switch.follows(to, op.shape().access) {
+            self.admit_first(to, op, now);
+        }
+    }
+
+    /// [`Self::admit`] for a request that has no lead to follow.
+    #[inline(never)]
+    fn admit_first(&mut self, to: EnsembleId, op: OpCode, now: Tick) {
         let from = self.switch.current();
         let kind = self.settings.policy(to).barrier;
         let leg = self.legs.get(to);
@@ -309,6 +319,7 @@ impl Session {
     }
 
     /// Notes a request that goes out now, and on a remote leg what it will do to the ledger.
+    #[inline]
     fn sent(&mut self, to: EnsembleId, request: &Request<'_>, owner: Owner, now: Tick) {
         let (home, bound) = (self.settings.home(), self.settings.ledger_limit);
         let leg = self.legs.get(to);

@@ -33,6 +33,9 @@ pub struct Policy {
     pub on_unreachable: OnUnreachable,
     /// What the end of a session there means.
     pub on_expiry: OnExpiry,
+    /// Whether its leg is opened with the client's session and kept, instead of being opened by the
+    /// first request for it and closed when it has been idle.
+    pub warm: bool,
 }
 
 impl From<BarrierKind> for Policy {
@@ -113,6 +116,20 @@ impl Settings {
         self.identities
             .get(ensemble.index())
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// The remote ensembles to which a leg is opened before there is a request for it.
+    pub(super) fn warm(&self) -> impl Iterator<Item = EnsembleId> {
+        let ensembles = (0..).map(EnsembleId::new).zip(&self.policies);
+        let warm = ensembles.filter(|(_, policy)| policy.warm);
+        warm.map(|(ensemble, _)| ensemble).filter(|ensemble| {
+            *ensemble != self.home()
+                && self
+                    .routes
+                    .rules()
+                    .iter()
+                    .any(|rule| rule.ensemble() == *ensemble)
+        })
     }
 
     pub(super) fn policy(&self, ensemble: EnsembleId) -> Policy {

@@ -63,16 +63,40 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     /// Decides where a request goes. Requests about the connection (ping, auth, closeSession) do
     /// not come here.
+    #[inline]
     pub(super) fn plan(&mut self, request: &Request<'_>) -> Plan {
-        let routes = &self.settings.routes;
-        let home = Plan::Through(routes.home());
-        let target = request.op.shape().target;
-        if let Target::Path | Target::Created | Target::Deleted | Target::Subtree = target
-            && let Some(path) = request.path()
-        {
-            self.touched.note(path);
+        match self.straight(request) {
+            Some(to) => Plan::Through(to),
+            None => self.consider(request),
         }
-        match target {
+    }
+
+    /// The ensemble that a request goes to as it came, where its one path is enough to tell. Apart
+    /// from [`Self::consider`], so that this is short enough to be inlined: most requests are so.
+    #[inline]
+    fn straight(&mut self, request: &Request<'_>) -> Option<EnsembleId> {
+        let target = request.op.shape().target;
+        let (Target::Path | Target::Created | Target::Deleted | Target::Subtree) = target else {
+            return None;
+        };
+        let path = request.path()?;
+        self.touched.note(path);
+        let routes = &self.settings.routes;
+        let may_hide = target == Target::Path && request.op == OpCode::GetData && path == CONFIG;
+        let is_plain = matches!(target, Target::Path | Target::Created) && !may_hide;
+        if routes.is_single() {
+            return is_plain.then(|| routes.home());
+        }
+        let rule = routes.route(path);
+        let is_own = target == Target::Created && rule.prefix() == path;
+        (is_plain && !is_own && rule.is_identity()).then(|| rule.ensemble())
+    }
+
+    /// Where all others go.
+    #[inline(never)]
+    fn consider(&mut self, request: &Request<'_>) -> Plan {
+        let home = Plan::Through(self.settings.routes.home());
+        match request.op.shape().target {
             Target::Path => request.path().map_or(home, |path| self.one(request, path)),
             Target::Created => request
                 .path()
@@ -91,7 +115,7 @@ impl Planner<'_> {
                 code::UNIMPLEMENTED,
             ),
             Target::Home if request.op == OpCode::Reconfig && !self.settings.expose_config => {
-                masked(request, routes.home(), request.frame())
+                masked(request, self.settings.routes.home(), request.frame())
             }
             Target::Home | Target::Everywhere | Target::Ping | Target::Close => home,
         }

@@ -111,6 +111,13 @@ impl Switch {
         self.current != to
     }
 
+    /// Whether a request for `to` goes out as it is and changes nothing here: it leads nothing, or
+    /// follows a lead.
+    #[inline]
+    pub(super) fn follows(&self, to: EnsembleId, access: Access) -> bool {
+        access == Access::Control || (!self.leaves(to) && self.lead != Lead::None)
+    }
+
     /// Lets a request through that need not wait, and says what goes in front of it. The caller
     /// sends it: from here on `to` is the ensemble touched last.
     pub(super) fn admit(
@@ -120,16 +127,10 @@ impl Switch {
         kind: BarrierKind,
         role: Option<Role>,
     ) -> Go {
-        if access == Access::Control {
+        if self.follows(to, access) {
             return Go::Forward;
         }
-        if self.leaves(to) {
-            self.current = to;
-            self.lead = Lead::None;
-        }
-        if self.lead != Lead::None {
-            return Go::Forward;
-        }
+        self.current = to;
         self.lead = Lead::Asked;
         match (access, effective(kind, role)) {
             (Access::Ordered | Access::Control, _) => Go::Forward,

@@ -2,6 +2,7 @@
 
 mod bed;
 mod close;
+mod cost;
 mod described;
 mod gathered;
 mod identities;

@@ -19,24 +19,53 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Touched {
     beginnings: BTreeSet<Vec<u8>>,
-    /// The one used last: most requests stay where the one before was.
+    /// What is kept of the path used last: most requests stay where the one before was.
     last: Vec<u8>,
+    known_by: KnownBy,
     everything: bool,
+}
+
+/// How to know a path that begins as the one used last did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum KnownBy {
+    /// No way: none was used yet.
+    #[default]
+    Nothing,
+    /// It starts with two components and a slash.
+    Start,
+    /// It is the same path.
+    All,
 }
 
 impl Touched {
     /// Takes note of a path.
+    #[inline]
     pub(super) fn note(&mut self, path: &[u8]) {
-        let beginning = beginning(path);
-        if beginning == self.last && !self.last.is_empty() {
-            return;
+        let known = match self.known_by {
+            KnownBy::Nothing => false,
+            KnownBy::Start => path.starts_with(&self.last),
+            KnownBy::All => path == self.last,
+        };
+        if !known {
+            self.note_another(path);
         }
+    }
+
+    #[inline(never)]
+    fn note_another(&mut self, path: &[u8]) {
+        let end = end_of_beginning(path);
+        let beginning = end.and_then(|end| path.get(..end)).unwrap_or(path);
         if beginning.len() > LONGEST {
             self.everything = true;
             return;
         }
+        let (last, known_by) = match end.and_then(|end| path.get(..=end)) {
+            Some(start) => (start, KnownBy::Start),
+            None => (path, KnownBy::All),
+        };
+        self.known_by = known_by;
         self.last.clear();
-        self.last.extend_from_slice(beginning);
+        self.last.extend_from_slice(last);
         if !self.everything && !self.beginnings.contains(beginning) {
             self.everything = self.beginnings.len() >= MOST;
             self.beginnings.insert(beginning.to_vec());
@@ -53,17 +82,14 @@ impl Touched {
     }
 }
 
-/// The first two components, or the whole path where it has no more.
-fn beginning(path: &[u8]) -> &[u8] {
+/// Where the first two components end, if there are more.
+fn end_of_beginning(path: &[u8]) -> Option<usize> {
     let mut slashes = path
         .iter()
         .enumerate()
         .filter(|(_, byte)| **byte == b'/')
         .map(|(at, _)| at);
-    slashes
-        .nth(2)
-        .and_then(|end| path.get(..end))
-        .unwrap_or(path)
+    slashes.nth(2)
 }
 
 #[cfg(test)]
@@ -94,7 +120,7 @@ mod tests {
     fn a_path_too_long_to_be_kept_counts_as_all() {
         let mut touched = Touched::default();
         touched.note(&vec![b'x'; LONGEST + 1]);
-        assert_eq!(touched.last.len(), 0);
+        assert_eq!(touched.known_by, KnownBy::Nothing);
         assert!(touched.any_below(b"/never"));
     }
 

@@ -75,8 +75,12 @@ pub(crate) fn settings(u: &mut Unstructured<'_>) -> Result<Arc<Settings>> {
             barrier: BarrierKind::Quorum,
             on_unreachable: OnUnreachable::Disconnect,
             on_expiry: OnExpiry::Keep,
+            warm: false,
         },
-        Policy::from(BarrierKind::None),
+        Policy {
+            warm: true,
+            ..Policy::from(BarrierKind::None)
+        },
     ];
     let mut settings = Settings::new(routes, policies);
     settings.frame_limit = FRAME_LIMIT;

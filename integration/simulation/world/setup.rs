@@ -148,9 +148,10 @@ fn sidecar(number: usize, shape: &Shape) -> Sidecar {
             format!(", prefer: [\"{}:2181\"]", name(number, SERVERS - 1))
         };
         text.push_str(&format!(
-            "  {ensemble}: {{ servers: [{}]{prefer}, barrier: {} }}\n",
+            "  {ensemble}: {{ servers: [{}]{prefer}, barrier: {}, warm: {} }}\n",
             servers.join(", "),
-            shape.barrier.word()
+            shape.barrier.word(),
+            shape.warm
         ));
     }
     text.push_str("routes:\n  /: us\n  /eu: eu\n");
