@@ -116,7 +116,7 @@ pub(super) async fn serve(
     let attached = shared
         .dialer
         .attach(home, &handshake)
-        .instrument(scope::session(request.session, peer))
+        .instrument(scope_of(&request, peer))
         .await?;
     client.write_all(&attached.frame).await?;
     match attached.response {
@@ -138,6 +138,15 @@ pub(super) async fn serve(
         }
     }
     Ok(())
+}
+
+/// What is logged until home has answered is logged in this.
+fn scope_of(request: &ConnectRequest, peer: Option<SocketAddr>) -> Span {
+    if request.session == SessionId::NONE {
+        scope::client(peer)
+    } else {
+        scope::session(request.session, peer)
+    }
 }
 
 /// The stream to read from: in TLS where clients have to speak it and came over the network.
@@ -224,7 +233,8 @@ async fn end_legs(request: &ConnectRequest, shared: &Shared) {
     let mut ends = JoinSet::new();
     for leg in legs {
         let dialer = shared.dialer.clone();
-        ends.spawn(async move { dialer.end(leg.ensemble(), leg.credentials()).await });
+        let end = async move { dialer.end(leg.ensemble(), leg.credentials()).await };
+        ends.spawn(end.instrument(scope::session(request.session, None)));
     }
     while let Some(ended) = ends.join_next().await {
         if let Ok(Err(unreachable)) = ended {
