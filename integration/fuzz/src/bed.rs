@@ -140,7 +140,7 @@ impl Bed {
     }
 
     fn act(&mut self, output: Output) {
-        tell(|| format!("    {output:?}"));
+        tell(|| format!("    {output:?}{}", spelt(&output)));
         match output {
             Output::ToClient(frame) => self.client_receives(&frame),
             Output::ToLeg(ensemble, frame) => self.leg_receives(ensemble, &frame),
@@ -354,5 +354,19 @@ impl Bed {
             self.closed || held <= bound,
             "the session holds {held} bytes at rest, bound {bound}"
         );
+    }
+}
+
+/// What is in a frame: the session's own `Debug` keeps that to itself.
+fn spelt(output: &Output) -> String {
+    match output {
+        Output::ToClient(frame) | Output::ToLeg(_, frame) | Output::Dial(_, frame) => {
+            format!(" {frame:?}")
+        }
+        Output::LearnRole(_)
+        | Output::HangUp(_)
+        | Output::Forget(_)
+        | Output::CloseClient
+        | Output::Happened(_) => String::new(),
     }
 }
