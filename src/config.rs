@@ -62,6 +62,9 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long a client has for its connect request.
     pub handshake_timeout: Duration,
+    /// How long a client, or a server, may take nothing of what waits for it; the session timeout if
+    /// not given.
+    pub slow_reader_timeout: Option<Duration>,
     /// How long a remote request may take; a quarter of the session timeout if not given.
     pub request_timeout: Option<Duration>,
     /// How long a remote leg that holds nothing is kept without use.
@@ -142,15 +145,21 @@ pub struct Server {
     pub port: u16,
 }
 
-/// Bounds on what one client may take up.
+/// Bounds on what clients may take up; each is of one connection unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes in one frame.
+    /// Bytes in one frame of a client's.
     pub frame_limit: usize,
+    /// Bytes in one frame of a server's, and of all replies that wait for others.
+    pub reply_limit: usize,
     /// Bytes of requests that wait behind a drain.
     pub look_ahead: usize,
     /// Requests in flight.
     pub outstanding: usize,
+    /// Connections of all clients.
+    pub connections: usize,
+    /// Connections of one host, or of one user of Unix sockets that several may use.
+    pub connections_per_client: usize,
 }
 
 /// The shape of log lines.

@@ -147,6 +147,11 @@ pub enum Complaint {
     Size { found: String },
     #[error("`{found}` is out of range; expected {range}")]
     Range { found: String, range: &'static str },
+    #[error(
+        "replies of up to {reply} bytes, but requests of up to {frame}: what is written could not \
+         be read; expected `reply_limit` not to be less than `frame_limit`"
+    )]
+    ReplyLimit { reply: usize, frame: usize },
     #[error("`{found}` is not a number; expected {range}")]
     Number { found: String, range: &'static str },
     #[error("`{found}` is not an absolute path; expected one such as /var/lib/zoonet")]

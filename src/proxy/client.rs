@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::admission::Full;
 use super::{Current, Shared, forget, words};
 use crate::dial::{Unreachable, read_rest};
 use crate::driver::{Driver, End, Links};
@@ -40,6 +41,10 @@ pub(super) enum Turned {
     Malformed(#[from] WireFault),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    #[error(transparent)]
+    Full(#[from] Full),
+    #[error("the process is out of file descriptors")]
+    OutOfFiles,
 }
 
 impl Turned {
@@ -50,6 +55,8 @@ impl Turned {
             Self::Lost(_) => Outcome::Lost,
             Self::Foreign(_) | Self::Malformed(_) => Outcome::Malformed,
             Self::Unreachable(_) => Outcome::Unreachable,
+            Self::Full(full) => full.outcome(),
+            Self::OutOfFiles => Outcome::OutOfFiles,
         }
     }
 }
@@ -164,10 +171,12 @@ async fn drive(
     if connections.is_closed() {
         session.stop();
     }
+    let limits = &shared.config.limits;
     let links = Links {
         client,
         home: (shared.config.home(), home, peer),
-        request_limit: shared.config.limits.frame_limit,
+        request_limit: limits.frame_limit,
+        reply_limit: limits.reply_limit,
         dialer: shared.dialer.clone(),
         epoch: Instant::now(),
         mailbox: Arc::clone(&place.mailbox),
@@ -182,6 +191,9 @@ async fn drive(
         End::Closed => tracing::debug!(session = %id, "connection closed"),
         End::TakenOver => tracing::debug!(session = %id, "taken over by a newer connection"),
         End::Fault(fault) => tracing::warn!(session = %id, %fault, "client's connection closed"),
+        End::SlowReader(bound) => {
+            tracing::warn!(session = %id, ?bound, "client's connection closed: it takes nothing of what waits for it");
+        }
     }
     for (ensemble, identity) in session.unwelcome_identities() {
         shared.leave_out(ensemble, identity);

@@ -32,6 +32,9 @@ fn count_everything(telemetry: &Telemetry) {
         Outcome::Malformed,
         Outcome::Word,
         Outcome::Silent,
+        Outcome::TooMany,
+        Outcome::TooManyOfOne,
+        Outcome::OutOfFiles,
     ] {
         telemetry.connection(outcome);
     }
@@ -40,6 +43,7 @@ fn count_everything(telemetry: &Telemetry) {
         Ending::Closed,
         Ending::TakenOver,
         Ending::Protocol,
+        Ending::SlowReader,
     ] {
         telemetry.ended(ending);
     }
@@ -150,6 +154,7 @@ fn every_counter_is_counted_by_something() {
         "zoonet_circuit_open{",
         "zoonet_ledger_bytes{",
         "zoonet_look_ahead_bytes",
+        "zoonet_open_connections",
     ];
     let still: Vec<String> = zeros(&telemetry)
         .into_iter()
