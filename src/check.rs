@@ -41,6 +41,12 @@ pub fn summary(
     if !config.admin_names.is_empty() {
         writeln!(out, "  names      {}", config.admin_names.join(", "))?;
     }
+    let each = config.limits.worst_case(config.ensembles.len()) >> 20;
+    let connections = config.limits.connections;
+    writeln!(
+        out,
+        "connections  {connections}, of at most {each}MiB of memory each"
+    )?;
     writeln!(out, "home         {}", config.ensemble(config.home()).name)?;
     let words: Vec<String> = config.words.iter().map(ToString::to_string).collect();
     writeln!(out, "words        {}", words.join(", "))?;

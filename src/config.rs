@@ -162,6 +162,33 @@ pub struct Limits {
     pub connections_per_client: usize,
 }
 
+impl Limits {
+    /// Bytes that one connection can take at most, whatever its client and the servers of so many
+    /// ensembles do. The guide has the formula (`config/README.md`, Capacity and limits), a test
+    /// holds sidecars to it.
+    #[must_use]
+    pub const fn worst_case(&self, ensembles: usize) -> usize {
+        // One under way from each ensemble; and to the client, waiting for others, being put
+        // together, as it was and as it is sent.
+        let replies = self.reply_limit.saturating_mul(ensembles + 4);
+        // One under way, one that crossed the bound, and what becomes of them under other names.
+        let requests = self.frame_limit.saturating_mul(4);
+        // Held back; and all of it at once on its way to an ensemble, kept until it is answered.
+        let ahead = self.look_ahead.saturating_mul(4);
+        let notes = self.outstanding.saturating_mul(512);
+        // Per ensemble: buffers of sockets, and what is remembered of watches and ephemerals.
+        let legs = ensembles.saturating_mul(1 << 20);
+        let ledgers = ensembles.saturating_sub(1).saturating_mul(16 << 20);
+        replies
+            .saturating_add(requests)
+            .saturating_add(ahead)
+            .saturating_add(notes)
+            .saturating_add(legs)
+            .saturating_add(ledgers)
+            .saturating_add(1 << 20)
+    }
+}
+
 /// The shape of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
