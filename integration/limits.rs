@@ -1,6 +1,7 @@
 //! What clients and servers may take up, and what becomes of those who take more.
 
 mod connections;
+mod files;
 mod impostor;
 mod memory;
 

@@ -11,5 +11,6 @@ mod metrics;
 mod online;
 mod packaging;
 mod page;
+mod service;
 mod unasked;
 mod words;

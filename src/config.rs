@@ -25,6 +25,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -281,6 +282,15 @@ impl Config {
         let ensemble = self.ensembles.get(id.index());
         ensemble.expect("an id comes from this configuration's own routes")
     }
+}
+
+/// The permissions of a configuration's file, if everybody may write it: and so decide where the
+/// clients of this host go.
+#[must_use]
+pub fn open_to_all(file: &Path) -> Option<u32> {
+    const WRITABLE: u32 = 0o002;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o7777;
+    (mode & WRITABLE != 0).then_some(mode)
 }
 
 impl fmt::Display for Place {

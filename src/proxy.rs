@@ -216,7 +216,7 @@ impl Proxy {
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf) -> Result<(), RunError> {
-    process::warn_of_root();
+    process::warn_of_open_file(&file);
     process::raise_descriptors();
     admission::warn_of_descriptors(&config, most_open_files());
     let (places, mode, admin) = (config.listen.clone(), config.socket_mode, config.admin);

@@ -329,7 +329,7 @@ struct List<'a>(&'a [String]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 24;
+        const SHOWN: usize = 48;
         let shown: Vec<&str> = self.0.iter().take(SHOWN).map(String::as_str).collect();
         match self.0.len().saturating_sub(SHOWN) {
             _ if shown.is_empty() => f.write_str("none"),

@@ -1,9 +1,12 @@
-//! What the system allows the process, and under whose name it runs.
+//! What the system allows the process, and others with its configuration.
 
 use std::io;
+use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::open_to_all;
 
 /// Opens as many files as the system lets it: a descriptor of a service that does not use
 /// `select` needs no lower bound than the hard one.
@@ -30,9 +33,10 @@ pub(super) fn is_out_of_files(error: &io::Error) -> bool {
     )
 }
 
-/// Nothing here needs a privilege, so whoever breaks in should not find any.
-pub(super) fn warn_of_root() {
-    if geteuid().is_root() {
-        tracing::warn!("running as root, which is never needed: run it as a user of its own");
+/// Says that everybody may change the configuration, where that is so.
+pub(super) fn warn_of_open_file(config: &Path) {
+    if let Some(mode) = open_to_all(config) {
+        let (config, mode) = (config.display(), format_args!("{mode:04o}"));
+        tracing::warn!(%config, mode, "everybody can write this file, and so decide where clients of this host go");
     }
 }
