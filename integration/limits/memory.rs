@@ -45,12 +45,16 @@ fn unfinished() -> Vec<u8> {
     frame
 }
 
-/// Writes, without an end, as much as is taken.
+/// Bytes that a test writes to somebody who should not take them all.
+const FLOOD: usize = 256 << 20;
+
+/// Writes as much as is taken.
 fn flood(stream: &mut TcpStream, frame: &[u8]) {
     stream
         .set_write_timeout(Some(Duration::from_millis(500)))
         .unwrap();
-    while stream.write_all(frame).is_ok() {}
+    let mut frames = 0..FLOOD / frame.len();
+    while frames.next().is_some() && stream.write_all(frame).is_ok() {}
 }
 
 /// A client that reads nothing and what it asks for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::admission::Full;
@@ -80,13 +80,15 @@ pub(super) async fn serve(
     let shared = &*current.get();
     client.set_nodelay()?;
     let bound = shared.config.handshake_timeout;
-    let secured = timeout(bound, secured(client, shared.secrets.acceptor()))
+    // Of all steps together: whoever is slow is so in each.
+    let deadline = Instant::now() + bound;
+    let secured = timeout_at(deadline, secured(client, shared.secrets.acceptor()))
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(mut client) = secured else {
         return Ok(());
     };
-    let first = timeout(bound, first_bytes(&mut client))
+    let first = timeout_at(deadline, first_bytes(&mut client))
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(first) = first else {
@@ -99,7 +101,7 @@ pub(super) async fn serve(
         return Ok(());
     }
     let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
-    let handshake = timeout(bound, rest)
+    let handshake = timeout_at(deadline, rest)
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let request = ConnectRequest::parse(handshake.get(PREFIX..).unwrap_or_default())?;
