@@ -29,6 +29,8 @@ mod demo_walk;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod map;
 #[cfg(test)]
 mod operator;

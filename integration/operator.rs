@@ -12,5 +12,6 @@ mod metrics;
 mod online;
 mod packaging;
 mod page;
+mod service;
 mod unasked;
 mod words;

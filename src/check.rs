@@ -3,8 +3,9 @@
 pub mod online;
 
 use std::io::{self, Write};
+use std::path::Path;
 
-use crate::config::{Config, Ensemble, Place, Server};
+use crate::config::{self, Config, Ensemble, Place, Server};
 use crate::secrets::{Certificate, Expiry, Moment, Secrets};
 
 /// What the file says, defaults filled in, and what is in the files that it names as far as it may
@@ -41,6 +42,12 @@ pub fn summary(
     if !config.admin_names.is_empty() {
         writeln!(out, "  names      {}", config.admin_names.join(", "))?;
     }
+    let each = config.limits.worst_case(config.ensembles.len()) >> 20;
+    let connections = config.limits.connections;
+    writeln!(
+        out,
+        "connections  {connections}, of at most {each}MiB of memory each"
+    )?;
     writeln!(out, "home         {}", config.ensemble(config.home()).name)?;
     let words: Vec<String> = config.words.iter().map(ToString::to_string).collect();
     writeln!(out, "words        {}", words.join(", "))?;
@@ -63,6 +70,21 @@ pub fn summary(
         certificate(each, now, out)?;
     }
     writeln!(out, "fingerprint  {}", config.fingerprint())
+}
+
+/// What is wrong with who may write the file, if something is.
+///
+/// # Errors
+/// Those of `out`.
+pub fn permissions(file: &Path, out: &mut impl Write) -> io::Result<()> {
+    match config::open_to_all(file) {
+        Some(mode) => writeln!(
+            out,
+            "file         {}: EVERYBODY CAN WRITE IT (mode {mode:04o})",
+            file.display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Where paths go: per path one line of path, ensemble, name there, and the prefix of the rule
@@ -140,7 +162,8 @@ mod tests {
         summary(&config, &Secrets::default(), Moment::now(), &mut out).unwrap();
         let fingerprint = config.fingerprint();
         let expected = format!(
-            "listen       127.0.0.1:2181\nadmin        off\n  names      zoonet.us\nhome         us\n\
+            "listen       127.0.0.1:2181\nadmin        off\n  names      zoonet.us\n\
+             connections  4096, of at most 411MiB of memory each\nhome         us\n\
              words        envi, isro, mntr, ruok, srvr\n\
              ensemble     eu\n  servers    [::1]:3\n  prefer     c:4\n  barrier    sync\n\
              ensemble     us\n  servers    a:1, b:2\n  barrier    quorum\n\

@@ -25,6 +25,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,6 +63,9 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long a client has for its connect request.
     pub handshake_timeout: Duration,
+    /// How long a client, or a server, may take nothing of what waits for it; the session timeout if
+    /// not given.
+    pub slow_reader_timeout: Option<Duration>,
     /// How long a remote request may take; a quarter of the session timeout if not given.
     pub request_timeout: Option<Duration>,
     /// How long a remote leg that holds nothing is kept without use.
@@ -142,15 +146,48 @@ pub struct Server {
     pub port: u16,
 }
 
-/// Bounds on what one client may take up.
+/// Bounds on what clients may take up; each is of one connection unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes in one frame.
+    /// Bytes in one frame of a client's.
     pub frame_limit: usize,
+    /// Bytes in one frame of a server's, and of all replies that wait for others.
+    pub reply_limit: usize,
     /// Bytes of requests that wait behind a drain.
     pub look_ahead: usize,
     /// Requests in flight.
     pub outstanding: usize,
+    /// Connections of all clients.
+    pub connections: usize,
+    /// Connections of one host, or of one user of Unix sockets that several may use.
+    pub connections_per_client: usize,
+}
+
+impl Limits {
+    /// Bytes that one connection can take at most, whatever its client and the servers of so many
+    /// ensembles do. The guide has the formula (`config/README.md`, Capacity and limits), a test
+    /// holds sidecars to it.
+    #[must_use]
+    pub const fn worst_case(&self, ensembles: usize) -> usize {
+        // One under way from each ensemble; and to the client, waiting for others, being put
+        // together, as it was and as it is sent.
+        let replies = self.reply_limit.saturating_mul(ensembles + 4);
+        // One under way, one that crossed the bound, and what becomes of them under other names.
+        let requests = self.frame_limit.saturating_mul(4);
+        // Held back; and all of it at once on its way to an ensemble, kept until it is answered.
+        let ahead = self.look_ahead.saturating_mul(4);
+        let notes = self.outstanding.saturating_mul(512);
+        // Per ensemble: buffers of sockets, and what is remembered of watches and ephemerals.
+        let legs = ensembles.saturating_mul(1 << 20);
+        let ledgers = ensembles.saturating_sub(1).saturating_mul(16 << 20);
+        replies
+            .saturating_add(requests)
+            .saturating_add(ahead)
+            .saturating_add(notes)
+            .saturating_add(legs)
+            .saturating_add(ledgers)
+            .saturating_add(1 << 20)
+    }
 }
 
 /// The shape of log lines.
@@ -245,6 +282,15 @@ impl Config {
         let ensemble = self.ensembles.get(id.index());
         ensemble.expect("an id comes from this configuration's own routes")
     }
+}
+
+/// The permissions of a configuration's file, if everybody may write it: and so decide where the
+/// clients of this host go.
+#[must_use]
+pub fn open_to_all(file: &Path) -> Option<u32> {
+    const WRITABLE: u32 = 0o002;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o7777;
+    (mode & WRITABLE != 0).then_some(mode)
 }
 
 impl fmt::Display for Place {

@@ -8,9 +8,10 @@
 mod background;
 mod legs;
 mod pipe;
+mod time;
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use crate::dial::Dialer;
 use crate::net::{Peer, Stream};
@@ -34,9 +35,6 @@ use pipe::{Intake, Pipe};
 /// Unwritten bytes towards one socket past which nothing more is read that could add to them.
 const HIGH_WATER: usize = 256 * 1024;
 
-/// Largest reply. Servers do not bound theirs by jute.maxbuffer (T44), so this is far above it.
-const REPLY_LIMIT: usize = 64 << 20;
-
 /// How long a client may take to read what is left for it when its connection is closed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -51,6 +49,8 @@ pub(crate) enum End {
     TakenOver,
     /// The client sent what cannot be answered.
     Fault(ClientFault),
+    /// The client has taken nothing for so long, of what waits for it.
+    SlowReader(Duration),
 }
 
 impl End {
@@ -60,6 +60,7 @@ impl End {
             Self::Closed => Ending::Closed,
             Self::TakenOver => Ending::TakenOver,
             Self::Fault(_) => Ending::Protocol,
+            Self::SlowReader(_) => Ending::SlowReader,
         }
     }
 }
@@ -77,6 +78,8 @@ pub(crate) struct Links {
     pub(crate) home: (EnsembleId, Stream, Peer),
     /// Largest payload of a request.
     pub(crate) request_limit: usize,
+    /// Largest payload of a reply.
+    pub(crate) reply_limit: usize,
     pub(crate) dialer: Dialer,
     /// When the session's time began.
     pub(crate) epoch: Instant,
@@ -87,6 +90,7 @@ pub(crate) struct Links {
 pub(crate) struct Driver {
     session: Session,
     request_limit: usize,
+    reply_limit: usize,
     client: Pipe,
     legs: Legs,
     dialer: Dialer,
@@ -111,6 +115,7 @@ impl Driver {
             client,
             home,
             request_limit,
+            reply_limit,
             dialer,
             epoch,
             mailbox,
@@ -119,6 +124,7 @@ impl Driver {
         Self {
             session,
             request_limit,
+            reply_limit,
             client: Pipe::new(client),
             legs: Legs::new(home, Pipe::new(stream), peer, watcher.telemetry()),
             dialer,
@@ -170,7 +176,10 @@ impl Driver {
                 Ok(read) => moved |= read,
                 Err(end) => return Poll::Ready(end),
             }
-            moved |= self.take_timer(cx);
+            match self.take_timer(cx) {
+                Ok(due) => moved |= due,
+                Err(end) => return Poll::Ready(end),
+            }
             if !moved {
                 return Poll::Pending;
             }
@@ -186,6 +195,7 @@ impl Driver {
                 Command::Stop => self.session.stop(),
                 Command::Reload(settings, dialer) => {
                     self.request_limit = settings.frame_limit;
+                    self.reply_limit = settings.reply_limit;
                     self.watcher.reload(dialer.config());
                     self.dialer = dialer.clone();
                     self.session.reload(Arc::clone(settings), self.now);
@@ -217,9 +227,9 @@ impl Driver {
     /// Writes what waits. Whether that ends the connection.
     fn write_all(&mut self, cx: &mut Context<'_>) -> Option<End> {
         while let Some(broken) = self.flush_legs(cx) {
-            self.lose(broken);
+            self.lose(broken, Loss::Closed);
         }
-        if self.client.flush(cx).is_err() {
+        if self.client.flush(self.now, cx).is_err() {
             return Some(End::ClientGone);
         }
         let closing = self.closing?;
@@ -229,9 +239,10 @@ impl Driver {
 
     /// The first leg that is found broken.
     fn flush_legs(&mut self, cx: &mut Context<'_>) -> Option<EnsembleId> {
+        let now = self.now;
         self.legs
             .iter_mut()
-            .find_map(|(ensemble, leg)| leg.flush(cx).is_err().then_some(ensemble))
+            .find_map(|(ensemble, leg)| leg.flush(now, cx).is_err().then_some(ensemble))
     }
 
     fn read_all(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -239,12 +250,12 @@ impl Driver {
             return Ok(false);
         }
         let mut moved = false;
-        if self.client.unwritten() < HIGH_WATER {
-            let mut next = self.legs.behind(None);
-            while let Some(ensemble) = next {
-                moved |= self.read_leg(ensemble, cx);
-                next = self.legs.behind(Some(ensemble));
-            }
+        let mut next = self.legs.behind(None);
+        while let Some(ensemble) = next
+            && self.client.unwritten() < HIGH_WATER
+        {
+            moved |= self.read_leg(ensemble, cx);
+            next = self.legs.behind(Some(ensemble));
         }
         if self.session.wants_client() && self.legs.pipes().all(|leg| leg.unwritten() < HIGH_WATER)
         {
@@ -276,7 +287,7 @@ impl Driver {
         match leg.intake(cx) {
             Intake::Nothing => false,
             Intake::End => {
-                self.lose(ensemble);
+                self.lose(ensemble, Loss::Closed);
                 true
             }
             Intake::Bytes(mut bytes) => {
@@ -306,10 +317,9 @@ impl Driver {
         let mut at = 0;
         let outcome = loop {
             let rest = bytes.get_mut(at..).unwrap_or_default();
-            let limit = if from == Side::Client {
-                self.request_limit
-            } else {
-                REPLY_LIMIT
+            let limit = match from {
+                Side::Client => self.request_limit,
+                Side::Leg(_) => self.reply_limit,
             };
             let size = match frame_size(rest, limit) {
                 Ok(Some(size)) if size <= rest.len() => size,
@@ -382,10 +392,7 @@ impl Driver {
         match from {
             Side::Client => Err(fault.into()),
             Side::Leg(ensemble) => {
-                self.legs.remove(ensemble);
-                self.session
-                    .leg_lost(ensemble, Loss::Broken(fault.into()), self.now);
-                self.act_all();
+                self.lose(ensemble, Loss::Broken(fault.into()));
                 Ok(at)
             }
         }
@@ -462,50 +469,11 @@ impl Driver {
         }
     }
 
-    fn lose(&mut self, ensemble: EnsembleId) {
+    fn lose(&mut self, ensemble: EnsembleId, reason: Loss) {
         if self.legs.remove(ensemble).is_some() {
-            self.session.leg_lost(ensemble, Loss::Closed, self.now);
+            self.session.leg_lost(ensemble, reason, self.now);
             self.act_all();
         }
-    }
-
-    /// The time.
-    fn tick(&self) -> Tick {
-        let elapsed = self.epoch.elapsed().as_micros();
-        Tick(u64::try_from(elapsed).unwrap_or(u64::MAX))
-    }
-
-    /// Keeps one timer at or before the session's deadline: it is set back only when the deadline
-    /// has come closer, because most deadlines are put off before they are reached.
-    fn take_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let due = match self.closing {
-            Some(closing) => Some(closing),
-            None => self
-                .session
-                .deadline()
-                .map(|Tick(at)| self.epoch + Duration::from_micros(at)),
-        };
-        let Some(due) = due else {
-            self.timer = None;
-            return false;
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if timer.deadline() > due {
-            timer.as_mut().reset(due);
-        }
-        if timer.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        self.timer = None;
-        self.now = self.tick();
-        if self.closing.is_none() {
-            if self.client.unwritten() >= HIGH_WATER {
-                self.session.legs_unread(self.now);
-            }
-            self.session.tick(self.now);
-            self.act_all();
-        }
-        true
     }
 }
 

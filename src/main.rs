@@ -146,7 +146,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check { file, online } if online.online => {
             return check_online(Config::load(&file)?, &online, out);
         }
-        Command::Check { file, .. } => check(&Config::load(&file)?, out)?,
+        Command::Check { file, .. } => {
+            check(&Config::load(&file)?, out)?;
+            check::permissions(&file, out)?;
+        }
         Command::Route { file, paths } => {
             if let Some(path) = paths
                 .iter()
@@ -244,6 +247,10 @@ fn run(config: Config, file: &Path) -> anyhow::Result<()> {
         tracing::warn!(
             "no `state`: sessions on remote ensembles do not survive a restart of the sidecar"
         );
+    }
+    if rustix::process::geteuid().is_root() {
+        // Whoever breaks in should find no privilege.
+        tracing::warn!("running as root, which is never needed: run it as a user of its own");
     }
     for ensemble in &config.ensembles {
         if ensemble.policy.barrier == BarrierKind::None {

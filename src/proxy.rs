@@ -1,6 +1,8 @@
 //! Accepts clients: four-letter words are answered, handshakes become sessions. Stops and reloads.
 
+mod admission;
 mod client;
+mod process;
 mod reload;
 mod words;
 
@@ -27,8 +29,11 @@ use crate::route::EnsembleId;
 use crate::secrets::{Secrets, SecretsError};
 use crate::session::{Identity, ParkedLeg, Settings};
 use crate::state::{LegRecord, StateError, Store};
+use crate::telemetry::process::most_open_files;
 use crate::telemetry::{Record, Seen, Telemetry, scope};
 use crate::wire::SessionId;
+use admission::{Admission, Spare};
+use client::Turned;
 use reload::Watched;
 
 /// How long to wait when the process is out of file descriptors before accepting again.
@@ -77,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     store: Option<Store>,
     pub(crate) telemetry: Telemetry,
+    /// How many connections clients may have.
+    connections: usize,
 }
 
 impl Shared {
@@ -96,10 +103,12 @@ impl Shared {
             store.clone(),
             telemetry.clone(),
         );
+        let connections = admission::most(&config, most_open_files());
         telemetry.look_at(Seen {
             config: Arc::clone(&config),
             circuits: dialer.circuits(),
             registry: registry.clone(),
+            connections,
         });
         Self {
             settings: RwLock::new(Arc::new(settings(&config, &secrets))),
@@ -110,6 +119,7 @@ impl Shared {
             registry,
             store,
             telemetry,
+            connections,
         }
     }
 
@@ -206,6 +216,9 @@ impl Proxy {
 /// # Errors
 /// If it cannot listen, or its state cannot be used.
 pub async fn run(config: Config, file: PathBuf, set_log: impl Fn(&str)) -> Result<(), RunError> {
+    process::warn_of_open_file(&file);
+    process::raise_descriptors();
+    admission::warn_of_descriptors(&config, most_open_files());
     let (places, mode, admin) = (config.listen.clone(), config.socket_mode, config.admin);
     // Before they are used: what changes meanwhile is seen as a change.
     let seen = Watched::new(file, &config).await;
@@ -326,24 +339,48 @@ async fn forget(shared: &Shared, session: SessionId) {
 }
 
 async fn accept_all(mut listener: Listener, current: &Current, connections: &TaskTracker) {
+    let (admission, mut spare) = (Admission::default(), Spare::new());
     loop {
         match listener.accept().await {
             Ok((client, peer)) => {
+                let shared = current.get();
+                let (config, most) = (&shared.config, shared.connections);
+                let admitted = admission.admit(&client, config, most, &shared.telemetry);
                 let (current, stopping) = (current.clone(), connections.clone());
-                connections.spawn(async move {
-                    if let Err(turned) = client::serve(client, &current, &stopping).await {
-                        current.get().telemetry.connection(turned.outcome());
-                        let outcome = turned.outcome().name();
-                        tracing::warn!(parent: &turned.scope(peer), outcome, reason = %turned, "client turned away");
-                    }
-                });
+                match admitted {
+                    Err(full) => turn_away(&full.into(), peer, &shared),
+                    Ok(admitted) => drop(connections.spawn(async move {
+                        if let Err(turned) = client::serve(client, &current, &stopping).await {
+                            turn_away(&turned, peer, &current.get());
+                        }
+                        drop(admitted);
+                    })),
+                }
             }
             Err(error) => {
                 tracing::error!(parent: &scope::client(None), %error, "cannot accept");
-                sleep(ACCEPT_PAUSE).await;
+                if process::is_out_of_files(&error) && spare.let_go() {
+                    refuse_one(&mut listener, current).await;
+                } else {
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                spare.take_back();
             }
         }
     }
+}
+
+/// With the one descriptor there is the next client is closed at once, instead of being left to wait.
+async fn refuse_one(listener: &mut Listener, current: &Current) {
+    if let Ok(Ok((_, peer))) = timeout(ACCEPT_PAUSE, listener.accept()).await {
+        turn_away(&Turned::OutOfFiles, peer, &current.get());
+    }
+}
+
+fn turn_away(turned: &Turned, peer: Option<SocketAddr>, shared: &Shared) {
+    shared.telemetry.connection(turned.outcome());
+    let outcome = turned.outcome().name();
+    tracing::warn!(parent: &turned.scope(peer), outcome, reason = %turned, "client turned away");
 }
 
 fn settings(config: &Config, secrets: &Secrets) -> Settings {
@@ -356,6 +393,7 @@ fn settings(config: &Config, secrets: &Secrets) -> Settings {
         .collect();
     let mut settings = Settings::new(config.routes.clone(), policies);
     settings.frame_limit = config.limits.frame_limit;
+    settings.reply_limit = config.limits.reply_limit;
     settings.look_ahead = config.limits.look_ahead;
     settings.outstanding = config.limits.outstanding;
     settings.request_timeout = config.request_timeout.map(milliseconds);

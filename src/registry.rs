@@ -1,6 +1,7 @@
 //! The client sessions of this sidecar: which connection serves each, and what is kept for those
 //! that have none just now.
 
+mod budget;
 mod listing;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::dial::Dialer;
 use crate::route::EnsembleId;
 use crate::session::{ParkedLeg, Settings};
 use crate::wire::SessionId;
+use budget::{Budget, Share};
 pub(crate) use listing::{Listed, Report, Which};
 
 /// How long a new connection of a session waits for the older one to let go.
@@ -25,6 +27,9 @@ const TAKEOVER: Duration = Duration::from_secs(2);
 /// expire long before that, but whether the client's own has is home's to say, and an ensemble
 /// without a leader expires nobody: a client that comes back has to be told what it has lost.
 const KEPT: Duration = Duration::from_secs(3600);
+
+/// Of how many it is known. Of more, those are forgotten first that are away for longest.
+const MOST_PARKED: usize = 50_000;
 
 /// What a connection can be told.
 #[derive(Clone, Debug)]
@@ -87,6 +92,8 @@ enum Entry {
         /// When the remote sessions are over, unless something keeps them.
         over: Instant,
         until: Instant,
+        /// What the watches and ephemerals of these take, as long as they are remembered.
+        share: Option<Share>,
     },
 }
 
@@ -104,7 +111,11 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    fn parked(legs: Vec<ParkedLeg>, password: Option<[u8; 16]>) -> Self {
+    fn parked(mut legs: Vec<ParkedLeg>, password: Option<[u8; 16]>, budget: &Budget) -> Self {
+        let share = budget.take(legs.iter().map(ParkedLeg::bytes).sum());
+        if share.is_none() {
+            legs.iter_mut().for_each(ParkedLeg::shrink);
+        }
         let now = Instant::now();
         let longest = legs.iter().map(|leg| leg.credentials().timeout).max();
         let lifetime = Duration::from_millis(longest.unwrap_or_default().into());
@@ -113,13 +124,14 @@ impl Entry {
             password,
             over: now + lifetime,
             until: now + lifetime.max(KEPT),
+            share,
         }
     }
 }
 
 /// All client sessions, in the order of their ids: what is told to all is told in that order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Registry(Arc<Mutex<BTreeMap<SessionId, Entry>>>);
+pub(crate) struct Registry(Arc<Mutex<BTreeMap<SessionId, Entry>>>, Budget);
 
 /// How many there are of what.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -203,7 +215,7 @@ impl Registry {
 
     /// Keeps remote sessions known from before a restart until their client comes back.
     pub(crate) fn restore(&self, session: SessionId, legs: Vec<ParkedLeg>) {
-        lock(&self.0).insert(session, Entry::parked(legs, None));
+        lock(&self.0).insert(session, Entry::parked(legs, None, &self.1));
     }
 
     /// Home has refused a session. If that was its true password, it has expired, and what is left
@@ -223,24 +235,37 @@ impl Registry {
         }
     }
 
-    /// Takes out the sessions whose clients have not come back in time. Of those that may come back
-    /// after their remote sessions have expired, less is kept: what they had seen when they armed
-    /// their watches may be a lot, and to know nothing of it hides no change.
+    /// Takes out the sessions whose clients have not come back in time, or are too many. Of those that
+    /// may come back after their remote sessions have expired, less is kept: what they had seen when
+    /// they armed their watches may be a lot, and to know nothing of it hides no change.
     pub(crate) fn expired(&self, now: Instant) -> Vec<SessionId> {
         let mut sessions = lock(&self.0);
         for entry in sessions.values_mut() {
-            if let Entry::Parked { legs, over, .. } = entry
+            if let Entry::Parked {
+                legs, over, share, ..
+            } = entry
                 && *over <= now
+                && share.take().is_some()
             {
-                legs.iter_mut().for_each(ParkedLeg::outlived);
+                legs.iter_mut().for_each(ParkedLeg::shrink);
             }
         }
-        let late = |entry: &Entry| matches!(entry, Entry::Parked { until, .. } if *until <= now);
-        let gone: Vec<SessionId> = sessions
+        let mut away: Vec<(Instant, SessionId)> = sessions
             .iter()
-            .filter(|(_, entry)| late(entry))
-            .map(|(id, _)| *id)
+            .filter_map(|(id, entry)| match entry {
+                Entry::Parked { until, .. } => Some((*until, *id)),
+                Entry::Live { .. } => None,
+            })
             .collect();
+        match away.len().checked_sub(MOST_PARKED) {
+            None | Some(0) => away.retain(|(until, _)| *until <= now),
+            Some(too_many) => {
+                away.sort_unstable();
+                let late = away.partition_point(|(until, _)| *until <= now);
+                away.truncate(late.max(too_many));
+            }
+        }
+        let gone: Vec<SessionId> = away.into_iter().map(|(_, id)| id).collect();
         for session in &gone {
             sessions.remove(session);
         }
@@ -293,7 +318,8 @@ impl Place {
         }
         match legs {
             Some(legs) if !legs.is_empty() => {
-                sessions.insert(self.session, Entry::parked(legs, Some(self.password)));
+                let entry = Entry::parked(legs, Some(self.password), &self.registry.1);
+                sessions.insert(self.session, entry);
             }
             Some(_) | None => {
                 sessions.remove(&self.session);
@@ -454,6 +480,19 @@ mod tests {
         let early = Instant::now() + KEPT - Duration::from_millis(1);
         assert!(registry.expired(early).is_empty());
         assert_eq!(registry.expired(early + Duration::from_millis(1)), [ID]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_too_many_those_that_are_away_for_longest_are_forgotten() {
+        let registry = Registry::default();
+        registry.restore(ID, legs());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let more = i64::try_from(MOST_PARKED).unwrap();
+        for number in 1..=more {
+            registry.restore(SessionId(1_000_000 - number), legs());
+        }
+        assert_eq!(registry.expired(Instant::now()), [ID]);
+        assert!(registry.expired(Instant::now()).is_empty());
     }
 
     #[tokio::test(start_paused = true)]

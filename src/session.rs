@@ -224,6 +224,12 @@ impl Session {
         self.me.session
     }
 
+    /// The timeout that home granted, milliseconds.
+    #[must_use]
+    pub const fn timeout(&self) -> u32 {
+        self.me.timeout
+    }
+
     /// The next thing to do; call until there is none after whatever was handed in.
     #[must_use]
     pub fn poll(&mut self) -> Option<Output> {

@@ -26,7 +26,7 @@ use crate::route::EnsembleId;
 pub(crate) use count::{Ending, Outcome, Record, Reload, Tallies};
 use counters::{OfEnsemble, Threads};
 pub(crate) use figures::{Figures, bounds};
-pub(crate) use gauges::{CountedLeg, Holdings};
+pub(crate) use gauges::{CountedConnection, CountedLeg, Holdings};
 use page::Page;
 pub(crate) use traffic::{Latency, Traffic};
 pub(crate) use watcher::Watcher;
@@ -54,6 +54,8 @@ pub(crate) struct Seen {
     pub(crate) config: Arc<Config>,
     pub(crate) circuits: Circuits,
     pub(crate) registry: Registry,
+    /// How many connections clients may have.
+    pub(crate) connections: usize,
 }
 
 impl Default for Inner {
@@ -153,6 +155,11 @@ fn show_seen(seen: &Seen, page: &mut Page) {
             seen.circuits.is_open(id).into(),
         );
     }
+    page.number(
+        &catalogue::MOST_CONNECTIONS,
+        &[],
+        count::size(seen.connections),
+    );
     let home = &seen.config.ensemble(seen.config.home()).name;
     let fingerprint = seen.config.fingerprint().to_string();
     page.number(&catalogue::ROUTES, &[&fingerprint, home], 1);

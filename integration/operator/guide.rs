@@ -192,6 +192,20 @@ fn its_files_are_accepted() {
     }
 }
 
+#[test]
+fn the_worst_case_it_states_is_the_programs() {
+    let scratch = Scratch::new("guide");
+    let text = guide();
+    // Two ensembles and no bound of its own.
+    let file = scratch.write("zoonet.yaml", blocks(&text, "yaml")[0]);
+    let output = zoonet(&["check", file.to_str().unwrap()]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (_, said) = said.split_once(", of at most ").unwrap();
+    let (mebibytes, _) = said.split_once("MiB").unwrap();
+    let stated = format!("two ensembles that is {mebibytes} MiB");
+    assert!(text.contains(&stated), "{stated}");
+}
+
 /// Such a slip would be found.
 #[test]
 fn what_is_not_so_would_be_noticed() {

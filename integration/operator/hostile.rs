@@ -252,6 +252,20 @@ fn who_does_not_shake_hands_in_time_is_turned_away() {
 }
 
 #[test]
+fn the_time_for_a_handshake_is_that_of_all_its_parts() {
+    let sidecar = on_the_pair().key("handshake_timeout: 2s").start(ZOONET);
+    let hello = raw::framed(&raw::handshake(0, SESSION, 0, &[0; 16]));
+    let begun = Instant::now();
+    let mut stream = say(&sidecar, &hello[..3]);
+    thread::sleep(Duration::from_millis(1_500));
+    // Its length is known now, and the rest has half a second left.
+    stream.write_all(&hello[3..10]).unwrap();
+    raw::assert_closed(stream);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(3_400), "{took:?}");
+}
+
+#[test]
 fn what_is_no_handshake_is_turned_away() {
     let sidecar = on_the_pair().start(ZOONET);
     let giant = i32::MAX.to_be_bytes();

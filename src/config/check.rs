@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_yaml::{Location, Spanned};
 
+mod limits;
 mod listen;
 mod tls;
 
 use super::raw::{Pairs, RawConfig, RawEnsemble, RawTarget, Text};
-use super::{Complaint, Config, Ensemble, Limits, LogFormat, Mistake, Server, scalar};
+use super::{Complaint, Config, Ensemble, LogFormat, Mistake, Server, scalar};
 use crate::route::{BarrierKind, EnsembleId, Entry, RouteFault, RouteMap};
 use crate::session::{OnExpiry, OnUnreachable, Policy};
 use crate::wire::words::Word;
@@ -49,6 +50,7 @@ struct Written {
 
 impl Checker {
     fn config(&mut self, raw: RawConfig) -> Option<Config> {
+        let limits = self.limits(&raw);
         let ensembles = self.ensembles(raw.ensembles);
         let home = self.home(raw.home.as_ref(), &ensembles);
         let routes = self.routes(raw.routes, home, &ensembles);
@@ -66,12 +68,7 @@ impl Checker {
             admin_names: self.admin_names(raw.admin_names.as_ref()),
             state: self.optional(raw.state.as_ref(), scalar::absolute),
             ensembles,
-            limits: Limits {
-                // ZooKeeper's own default for jute.maxbuffer.
-                frame_limit: self.or(raw.frame_limit.as_ref(), 0xf_ffff, scalar::frame_limit),
-                look_ahead: self.or(raw.look_ahead.as_ref(), 1 << 20, scalar::look_ahead),
-                outstanding: self.or(raw.outstanding.as_ref(), 1000, scalar::outstanding),
-            },
+            limits,
             connect_timeout: self.or(
                 raw.connect_timeout.as_ref(),
                 Duration::from_secs(2),
@@ -82,6 +79,7 @@ impl Checker {
                 Duration::from_secs(10),
                 scalar::duration,
             ),
+            slow_reader_timeout: self.optional(raw.slow_reader_timeout.as_ref(), scalar::duration),
             request_timeout: self.optional(raw.request_timeout.as_ref(), scalar::duration),
             idle_leg_timeout: self.or(
                 raw.idle_leg_timeout.as_ref(),

@@ -147,6 +147,11 @@ pub enum Complaint {
     Size { found: String },
     #[error("`{found}` is out of range; expected {range}")]
     Range { found: String, range: &'static str },
+    #[error(
+        "replies of up to {reply} bytes, but requests of up to {frame}: what is written could not \
+         be read; expected `reply_limit` not to be less than `frame_limit`"
+    )]
+    ReplyLimit { reply: usize, frame: usize },
     #[error("`{found}` is not a number; expected {range}")]
     Number { found: String, range: &'static str },
     #[error("`{found}` is not an absolute path; expected one such as /var/lib/zoonet")]
@@ -324,7 +329,7 @@ struct List<'a>(&'a [String]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 24;
+        const SHOWN: usize = 48;
         let shown: Vec<&str> = self.0.iter().take(SHOWN).map(String::as_str).collect();
         match self.0.len().saturating_sub(SHOWN) {
             _ if shown.is_empty() => f.write_str("none"),

@@ -47,9 +47,17 @@ pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
     pub(super) outstanding: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) reply_limit: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) max_connections: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) max_connections_per_client: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) connect_timeout: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) handshake_timeout: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) slow_reader_timeout: Option<Text>,
     #[serde(default, deserialize_with = "given")]
     pub(super) request_timeout: Option<Text>,
     #[serde(default, deserialize_with = "given")]

@@ -13,7 +13,7 @@ use crate::route::BarrierKind;
 use crate::session::{OnExpiry, OnUnreachable};
 use crate::wire::words::Word;
 
-const OUTSTANDING: &str = "1 to 1000000";
+const COUNT: &str = "1 to 1000000";
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -111,6 +111,13 @@ pub(super) fn frame_limit(found: &str) -> Result<usize, Complaint> {
     }
 }
 
+pub(super) fn reply_limit(found: &str) -> Result<usize, Complaint> {
+    match size(found)? {
+        size if (64 * KIB..=GIB).contains(&size) => Ok(size),
+        _ => Err(out_of_range(found, "64KiB to 1GiB")),
+    }
+}
+
 pub(super) fn look_ahead(found: &str) -> Result<usize, Complaint> {
     match size(found)? {
         size if (4 * KIB..=GIB).contains(&size) => Ok(size),
@@ -118,17 +125,17 @@ pub(super) fn look_ahead(found: &str) -> Result<usize, Complaint> {
     }
 }
 
-pub(super) fn outstanding(found: &str) -> Result<usize, Complaint> {
+pub(super) fn count(found: &str) -> Result<usize, Complaint> {
     let (number, rest) = number_and_unit(found);
     if number.is_empty() || !rest.is_empty() {
         return Err(Complaint::Number {
             found: found.to_owned(),
-            range: OUTSTANDING,
+            range: COUNT,
         });
     }
     match number.parse() {
         Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
-        _ => Err(out_of_range(found, OUTSTANDING)),
+        _ => Err(out_of_range(found, COUNT)),
     }
 }
 

@@ -292,6 +292,8 @@ fn what_is_in_effect_is_a_file_that_says_the_same() {
         parse(
             "listen: 0.0.0.0:0\nallow_remote: true\nadmin: 127.0.0.1:0\nadmin_names: [Zoonet.us]\n\
              state: /var/x\nframe_limit: 4MiB\nlook_ahead: 65536\noutstanding: 7\n\
+             reply_limit: 5MiB\nmax_connections: 70\nmax_connections_per_client: 6\n\
+             slow_reader_timeout: 1m\n\
              connect_timeout: 1500ms\nhandshake_timeout: 2m\nrequest_timeout: 3s\n\
              idle_leg_timeout: 7m\ngrace_period: 1ms\nexpose_config: true\n\
              log: warn,zoonet=debug\nlog_format: json",
@@ -308,7 +310,7 @@ fn what_is_in_effect_is_a_file_that_says_the_same() {
 #[test]
 fn every_key_is_in_effect() {
     let all = parse(
-        "admin: 127.0.0.1:1\nstate: /var/x\nrequest_timeout: 3s\n\
+        "admin: 127.0.0.1:1\nstate: /var/x\nrequest_timeout: 3s\nslow_reader_timeout: 3s\n\
          client_tls: { certificate: a.pem, key: a.key }",
     )
     .unwrap();

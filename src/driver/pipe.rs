@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::net::Stream;
+use crate::session::Tick;
 
 /// What one read can bring: many frames of a busy client at once.
 const SCRATCH: usize = 64 * 1024;
@@ -74,6 +75,8 @@ pub(super) struct Pipe {
     unwritten: Vec<u8>,
     written: usize,
     held_back: HeldBack,
+    /// Since when the other side takes nothing of what waits, as far as the last flush could tell.
+    stuck: Option<Tick>,
     broken: bool,
 }
 
@@ -94,8 +97,14 @@ impl Pipe {
             unwritten: Vec::new(),
             written: 0,
             held_back: HeldBack::Nothing,
+            stuck: None,
             broken: false,
         }
+    }
+
+    /// Since when the other side takes nothing of what waits for it.
+    pub(super) const fn stuck(&self) -> Option<Tick> {
+        self.stuck
     }
 
     /// Who is at the other end, where streams of this kind have an address.
@@ -229,16 +238,23 @@ impl Pipe {
     ///
     /// # Errors
     /// When the connection is broken.
-    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    pub(super) fn flush(&mut self, now: Tick, cx: &mut Context<'_>) -> io::Result<()> {
         if self.unwritten() > 0 && self.stream.holds_back() {
             self.held_back = HeldBack::Perhaps;
         }
         while self.unwritten() > 0 && !self.broken {
             let rest = self.unwritten.get(self.written..).unwrap_or_default();
             match Pin::new(&mut self.stream).poll_write(cx, rest) {
-                Poll::Ready(Ok(written)) if written > 0 => self.written += written,
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    self.written += written;
+                    self.stuck = None;
+                }
                 Poll::Ready(_) => self.broken = true,
-                Poll::Pending => return Ok(()),
+                Poll::Pending => {
+                    self.stuck.get_or_insert(now);
+                    self.drop_written();
+                    return Ok(());
+                }
             }
         }
         if self.broken {
@@ -253,11 +269,23 @@ impl Pipe {
                 Poll::Ready(flushed) => {
                     flushed?;
                     self.held_back = HeldBack::Nothing;
+                    self.stuck = None;
                 }
-                Poll::Pending => {}
+                Poll::Pending => {
+                    self.stuck.get_or_insert(now);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Lets go of what is written of the bytes that wait: under a steady load there may always be
+    /// some that do. No byte is moved more often than another one was written.
+    fn drop_written(&mut self) {
+        if self.written >= self.unwritten() {
+            self.unwritten.drain(..self.written);
+            self.written = 0;
+        }
     }
 }
 
@@ -284,7 +312,7 @@ mod tests {
                     Some(bytes) => pipe.write(&bytes, cx),
                     None => {}
                 }
-                pipe.flush(cx).unwrap();
+                pipe.flush(Tick::default(), cx).unwrap();
                 Poll::<()>::Pending
             });
             let mut received = vec![0; sent.len()];
@@ -299,5 +327,45 @@ mod tests {
             assert!(received == sent && pipe.unwritten() == 0);
             near = pipe.stream;
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_not_kept_though_there_is_always_more_to_write() {
+        let (near, mut far) = tokio::io::duplex(1_000);
+        let mut pipe = Pipe::new(Stream::Memory(near));
+        pipe.queue(vec![7; 3_000]);
+        for _ in 0..1_000 {
+            pipe.queue(vec![7; 500]);
+            flush(&mut pipe, Tick(0)).await;
+            let mut read = [0; 500];
+            far.read_exact(&mut read).await.unwrap();
+            assert!(pipe.unwritten() > 0 && read == [7; 500]);
+        }
+        assert!(pipe.unwritten.capacity() < 20_000);
+    }
+
+    #[tokio::test]
+    async fn it_is_known_since_when_nothing_is_taken() {
+        let (near, mut far) = tokio::io::duplex(100);
+        let mut pipe = Pipe::new(Stream::Memory(near));
+        pipe.queue(vec![7; 300]);
+        let mut since = async |now| {
+            flush(&mut pipe, Tick(now)).await;
+            pipe.stuck()
+        };
+        assert_eq!(since(1).await, Some(Tick(1)));
+        assert_eq!(since(2).await, Some(Tick(1)));
+        far.read_exact(&mut [0; 50]).await.unwrap();
+        assert_eq!(since(3).await, Some(Tick(3)), "some was taken");
+        assert_eq!(since(4).await, Some(Tick(3)));
+        far.read_exact(&mut [0; 100]).await.unwrap();
+        assert_eq!(since(5).await, Some(Tick(5)));
+        far.read_exact(&mut [0; 100]).await.unwrap();
+        assert_eq!(since(6).await, None, "all was");
+    }
+
+    async fn flush(pipe: &mut Pipe, now: Tick) {
+        let flushed = poll_fn(|cx| Poll::Ready(pipe.flush(now, cx)));
+        flushed.await.unwrap();
     }
 }

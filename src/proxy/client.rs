@@ -8,10 +8,11 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
+use super::admission::Full;
 use super::{Current, Shared, forget, words};
 use crate::dial::{Unreachable, read_rest};
 use crate::driver::{Driver, End, Links};
@@ -42,6 +43,10 @@ pub(super) enum Turned {
     Malformed(#[from] WireFault),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    #[error(transparent)]
+    Full(#[from] Full),
+    #[error("the process is out of file descriptors")]
+    OutOfFiles,
 }
 
 impl Turned {
@@ -54,7 +59,9 @@ impl Turned {
             | Self::Tls(_)
             | Self::Lost(_)
             | Self::Foreign(_)
-            | Self::Malformed(_) => client,
+            | Self::Malformed(_)
+            | Self::Full(_)
+            | Self::OutOfFiles => client,
         }
     }
 
@@ -65,6 +72,8 @@ impl Turned {
             Self::Lost(_) => Outcome::Lost,
             Self::Foreign(_) | Self::Malformed(_) => Outcome::Malformed,
             Self::Unreachable(_) => Outcome::Unreachable,
+            Self::Full(full) => full.outcome(),
+            Self::OutOfFiles => Outcome::OutOfFiles,
         }
     }
 }
@@ -88,13 +97,15 @@ pub(super) async fn serve(
     let shared = &*current.get();
     client.set_nodelay()?;
     let bound = shared.config.handshake_timeout;
-    let secured = timeout(bound, secured(client, shared.secrets.acceptor()))
+    // Of all steps together: whoever is slow is so in each.
+    let deadline = Instant::now() + bound;
+    let secured = timeout_at(deadline, secured(client, shared.secrets.acceptor()))
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(mut client) = secured else {
         return Ok(());
     };
-    let first = timeout(bound, first_bytes(&mut client))
+    let first = timeout_at(deadline, first_bytes(&mut client))
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(first) = first else {
@@ -107,7 +118,7 @@ pub(super) async fn serve(
         return Ok(());
     }
     let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
-    let handshake = timeout(bound, rest)
+    let handshake = timeout_at(deadline, rest)
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let request = ConnectRequest::parse(handshake.get(PREFIX..).unwrap_or_default())?;
@@ -194,10 +205,12 @@ async fn drive(
     if connections.is_closed() {
         session.stop();
     }
+    let limits = &shared.config.limits;
     let links = Links {
         client,
         home: (shared.config.home(), home, peer),
-        request_limit: shared.config.limits.frame_limit,
+        request_limit: limits.frame_limit,
+        reply_limit: limits.reply_limit,
         dialer: shared.dialer.clone(),
         epoch: Instant::now(),
         mailbox: Arc::clone(&place.mailbox),
@@ -212,6 +225,9 @@ async fn drive(
         End::Closed => tracing::debug!(parent: &of(), "connection closed"),
         End::TakenOver => tracing::debug!(parent: &of(), "taken over by a newer connection"),
         End::Fault(fault) => tracing::warn!(parent: &of(), %fault, "client's connection closed"),
+        End::SlowReader(bound) => {
+            tracing::warn!(parent: &of(), ?bound, "client's connection closed: it takes nothing of what waits for it");
+        }
     }
     for (ensemble, identity) in session.unwelcome_identities() {
         shared.leave_out(ensemble, identity);

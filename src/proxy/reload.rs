@@ -16,11 +16,14 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::admission::warn_of_descriptors;
+use super::process::warn_of_open_file;
 use super::{Current, Shared, settings};
 use crate::config::{Config, ConfigError};
 use crate::registry::Command;
 use crate::secrets::{Expiry, Moment, Secrets, SecretsError};
 use crate::telemetry::Reload;
+use crate::telemetry::process::most_open_files;
 
 /// How often the files are read.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -74,6 +77,8 @@ pub(super) async fn follow(
                     tracing::info!("reloaded: nothing has changed");
                     old.telemetry.reloaded(Reload::Unchanged);
                 } else {
+                    warn_of_open_file(&watched.config);
+                    warn_of_descriptors(&change.config, most_open_files());
                     change.apply(&old, &current, &set_log);
                     old.telemetry.reloaded(Reload::Applied);
                 }

@@ -3,7 +3,7 @@
 use super::event::{Event, LegFault, Loss};
 use super::leg::Owner;
 use super::meter::{Meter, Replied};
-use super::pipeline::{Owed, Ready, Stamp};
+use super::pipeline::{Owed, Ready, Source, Stamp};
 use super::switch::Trust;
 use super::translate::{self, Names, Owners, Seen};
 use super::{End, Output, Phase, Session, Tick, Verdict, spread};
@@ -264,8 +264,7 @@ impl Session {
                 Verdict::ToClient
             }
             Trust::Show | Trust::Withhold => {
-                self.settle(seq, part, payload, stamp);
-                self.release(now);
+                self.keep(ensemble, answer, payload, now);
                 Verdict::Taken
             }
         };
@@ -273,6 +272,22 @@ impl Session {
             self.send_held(now);
         }
         verdict
+    }
+
+    /// Keeps a reply, or a part of one, that waits for others. A server answers in order, so a few
+    /// large ones wait at most: one that makes more of them wait is not to be listened to.
+    fn keep(&mut self, ensemble: EnsembleId, answer: Answer, payload: &[u8], now: Tick) {
+        let limit = self.settings.reply_limit;
+        if self.pipeline.replies() + payload.len() <= limit {
+            self.settle(answer.seq, answer.part, payload, answer.stamp, Source::Leg);
+            self.release(now);
+            return;
+        }
+        self.outputs.push_back(Output::HangUp(ensemble));
+        // It is no longer in flight, so the loss of the leg would not answer it.
+        self.fail(ensemble, answer.seq, answer.part);
+        let fault = LegFault::OutOfOrder { limit };
+        self.leg_lost(ensemble, Loss::Broken(fault), now);
     }
 
     fn passes(&mut self, seq: u32, op: OpCode) -> bool {
@@ -298,6 +313,7 @@ impl Session {
             part,
             frame.get(PREFIX..).unwrap_or_default(),
             Stamp::Home,
+            Source::Here,
         );
     }
 
@@ -312,23 +328,24 @@ impl Session {
             part,
             frame.get(PREFIX..).unwrap_or_default(),
             Stamp::Home,
+            Source::Here,
         );
     }
 
     /// Takes a reply, or a part of one, that cannot pass through.
-    fn settle(&mut self, seq: u32, part: u16, payload: &[u8], stamp: Stamp) {
+    fn settle(&mut self, seq: u32, part: u16, payload: &[u8], stamp: Stamp, source: Source) {
         let Some(owed) = self.pipeline.get_mut(seq) else {
             return;
         };
-        let Some(gather) = owed.gather.as_mut() else {
+        let (xid, op, operations) = (owed.xid, owed.op, owed.operations);
+        if owed.gather.is_none() {
             let frame = Writer::with_capacity(payload.len()).raw(payload).finish();
-            self.pipeline.ready(seq, frame, stamp);
-            return;
-        };
-        if !gather.take(part, payload, stamp) {
+            self.pipeline.ready(seq, frame, stamp, source);
             return;
         }
-        let (xid, op, operations) = (owed.xid, owed.op, owed.operations);
+        let Some(gather) = self.pipeline.part(seq, part, payload, stamp) else {
+            return;
+        };
         let (frame, err) = gather.merged(xid, &self.settings).unwrap_or_else(|_| {
             (
                 spread::failure(xid, op, operations, code::CONNECTION_LOSS),
@@ -336,7 +353,7 @@ impl Session {
             )
         });
         let (must_succeed, stamp) = (gather.must_succeed(), gather.stamp());
-        self.pipeline.ready(seq, frame, stamp);
+        self.pipeline.ready(seq, frame, stamp, Source::Leg);
         if must_succeed && err != code::OK {
             self.end();
         }
@@ -354,6 +371,7 @@ impl Session {
                 op,
                 mut frame,
                 stamp,
+                ..
             }) = self.pipeline.release()
             else {
                 return;

@@ -144,6 +144,12 @@ pub enum LegFault {
     /// Bytes that cannot be read.
     #[error("malformed reply: {0}")]
     Wire(#[from] WireFault),
+    /// More replies than may wait for others, as those of a server that answers in order do not.
+    #[error("more than {limit} bytes of replies that wait for those before them")]
+    OutOfOrder {
+        /// Bytes that may wait.
+        limit: usize,
+    },
     /// A reply nothing was asked for.
     #[error("reply to xid {0}, which is not outstanding")]
     Unasked(Xid),

@@ -34,12 +34,17 @@ pub(super) enum Merge {
     HideResults(Vec<u16>),
 }
 
+/// Bytes that one part takes, here and among what is in flight: a short request may have many.
+const PART: usize = 128;
+
 /// A reply under construction: the payloads that came in so far.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Gather {
     merge: Merge,
     parts: Vec<Option<Vec<u8>>>,
     missing: usize,
+    /// Bytes of these payloads.
+    bytes: usize,
     /// The largest zxid of home's among them.
     home: Option<Zxid>,
 }
@@ -50,17 +55,24 @@ impl Gather {
             merge,
             parts: vec![None; parts],
             missing: parts,
+            bytes: 0,
             home: None,
         }
     }
 
-    /// Bytes of the request that are kept until the reply is made.
+    /// Bytes that are kept until the reply is made, those of [`Self::bytes`] left out.
     pub(super) fn kept(&self) -> usize {
-        match &self.merge {
+        let of_request = match &self.merge {
             Merge::Ephemerals { prefix, .. } => prefix.len(),
             Merge::HideResults(hidden) => size_of_val(hidden.as_slice()),
             Merge::First | Merge::All | Merge::Watches | Merge::Count(_) | Merge::HideData => 0,
-        }
+        };
+        of_request + self.parts.len() * PART
+    }
+
+    /// Bytes of the replies that are kept.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether losing a part must not go unnoticed by the client: it would believe in watches that
@@ -78,6 +90,7 @@ impl Gather {
             && slot.is_none()
         {
             *slot = Some(payload.to_vec());
+            self.bytes += payload.len();
             self.missing -= 1;
         }
         self.missing == 0

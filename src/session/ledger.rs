@@ -82,6 +82,12 @@ enum Arming {
 /// Which watches a client had armed on a leg, by what the reply that armed them had shown it.
 pub(super) type Armed = [BTreeMap<Vec<u8>, Zxid>; 5];
 
+/// Bytes that such a record takes, roughly.
+pub(super) fn bytes_of(armed: &Armed) -> usize {
+    let paths = armed.iter().flat_map(BTreeMap::keys);
+    paths.map(|path| path.len() + ENTRY).sum()
+}
+
 /// The record of one remote leg.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ledger {
@@ -107,7 +113,7 @@ impl Ledger {
     /// The record of a leg of an earlier connection: its watches are gone, its ephemerals are not.
     pub(super) fn inherited(owned: Owned) -> Self {
         Self {
-            bytes: owned.paths.iter().map(|path| path.len() + ENTRY).sum(),
+            bytes: owned.bytes(),
             ephemerals: owned.paths,
             unknown_ephemerals: owned.others,
             ..Self::default()
@@ -466,6 +472,17 @@ impl Owned {
             paths: BTreeSet::new(),
             others: true,
         }
+    }
+
+    /// Keeps no more than that there are some, where there are.
+    pub(super) fn forget_names(&mut self) {
+        self.others |= !self.paths.is_empty();
+        self.paths.clear();
+    }
+
+    /// Bytes remembered, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.paths.iter().map(|path| path.len() + ENTRY).sum()
     }
 
     /// How many there are; nothing is known of watches here.

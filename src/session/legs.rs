@@ -1,6 +1,6 @@
 //! All legs of a session, and what is kept of the remote ones when the client's connection goes.
 
-use super::ledger::{Armed, Ledger, Owned};
+use super::ledger::{self, Armed, Ledger, Owned};
 use super::leg::{Leg, State};
 use crate::route::EnsembleId;
 use crate::wire::Zxid;
@@ -30,9 +30,17 @@ impl ParkedLeg {
         }
     }
 
-    /// Its session has most likely expired: no more is kept than is needed to find that out.
-    pub fn outlived(&mut self) {
+    /// Keeps no more than is needed to find out what its client has lost, if its session has
+    /// expired: to know nothing of watches hides no change.
+    pub fn shrink(&mut self) {
         self.armed = Armed::default();
+        self.owned.forget_names();
+    }
+
+    /// Bytes of what was armed and is owned, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        ledger::bytes_of(&self.armed) + self.owned.bytes()
     }
 
     /// The ensemble it is on.

@@ -47,10 +47,15 @@ impl Owed {
         }
     }
 
+    /// Bytes that are kept for it; and those that the loss of its leg would make of it at once.
     fn kept(&self) -> usize {
-        self.gather.as_deref().map_or(0, Gather::kept)
+        let failure = usize::from(self.operations) * FAILED_OPERATION;
+        failure + self.gather.as_deref().map_or(0, Gather::kept)
     }
 }
+
+/// Bytes of one operation in the reply to a multi that has failed.
+const FAILED_OPERATION: usize = 13;
 
 /// A reply that waits for those before it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +63,16 @@ pub(super) struct Ready {
     pub(super) op: OpCode,
     pub(super) frame: Vec<u8>,
     pub(super) stamp: Stamp,
+    source: Source,
+}
+
+/// Who has made a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// A server.
+    Leg,
+    /// The session itself.
+    Here,
 }
 
 /// Which zxid the header of a reply carries when it goes out.
@@ -93,6 +108,8 @@ pub(super) struct Pipeline {
     /// Bytes of requests held back, or kept to put a reply together, and of replies that wait for
     /// their turn.
     waiting: usize,
+    /// Those among them that servers have sent.
+    replies: usize,
 }
 
 impl Pipeline {
@@ -105,6 +122,11 @@ impl Pipeline {
     /// their turn.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// Bytes of servers' replies, and of parts of them, that wait for others.
+    pub(super) const fn replies(&self) -> usize {
+        self.replies
     }
 
     /// Whether no request is held back, so that the next one need not queue.
@@ -138,14 +160,37 @@ impl Pipeline {
         let first = self.first == seq && self.owed.front().is_some_and(is_plain);
         let passes = first && self.owed.get(1).is_none_or(|next| next.ready.is_none());
         if passes {
-            self.owed.pop_front();
+            let passed = self.owed.pop_front();
+            self.waiting -= passed.as_ref().map_or(0, Owed::kept);
             self.first = self.first.wrapping_add(1);
         }
         passes
     }
 
+    /// Takes a part of a reply that is put together. All of them, if that was the last.
+    pub(super) fn part(
+        &mut self,
+        seq: u32,
+        part: u16,
+        payload: &[u8],
+        stamp: Stamp,
+    ) -> Option<Gather> {
+        let owed = self.get_mut(seq)?;
+        let gather = owed.gather.as_mut()?;
+        let before = gather.bytes();
+        let complete = gather.take(part, payload, stamp);
+        let added = gather.bytes() - before;
+        let taken = owed.gather.take_if(|_| complete);
+        self.waiting += added;
+        self.replies += added;
+        let gather = taken?;
+        self.waiting -= gather.kept() + gather.bytes();
+        self.replies -= gather.bytes();
+        Some(*gather)
+    }
+
     /// Keeps a reply until those before it have gone out.
-    pub(super) fn ready(&mut self, seq: u32, frame: Vec<u8>, stamp: Stamp) {
+    pub(super) fn ready(&mut self, seq: u32, frame: Vec<u8>, stamp: Stamp, source: Source) {
         let length = frame.len();
         let Some(owed) = self.get_mut(seq) else {
             return;
@@ -154,10 +199,24 @@ impl Pipeline {
             op: owed.op,
             frame,
             stamp,
+            source,
         };
         let before = owed.ready.replace(Box::new(ready));
         self.waiting += length;
-        self.waiting -= before.map_or(0, |before| before.frame.len());
+        if source == Source::Leg {
+            self.replies += length;
+        }
+        if let Some(before) = before {
+            self.let_go(&before);
+        }
+    }
+
+    /// A reply does not wait any more.
+    fn let_go(&mut self, ready: &Ready) {
+        self.waiting -= ready.frame.len();
+        if ready.source == Source::Leg {
+            self.replies -= ready.frame.len();
+        }
     }
 
     /// Whether the first reply is there, and of which operation it is.
@@ -175,7 +234,7 @@ impl Pipeline {
         self.waiting -= first.kept();
         self.owed.pop_front();
         self.first = self.first.wrapping_add(1);
-        self.waiting -= ready.frame.len();
+        self.let_go(&ready);
         Some(*ready)
     }
 
@@ -221,13 +280,13 @@ mod tests {
     fn a_reply_that_overtook_is_released_behind_those_before_it() {
         let mut pipeline = Pipeline::default();
         let (first, second) = (owe(&mut pipeline, 1), owe(&mut pipeline, 2));
-        pipeline.ready(second, vec![2], Stamp::Own);
+        pipeline.ready(second, vec![2], Stamp::Own, Source::Leg);
         assert!(pipeline.release().is_none());
         assert!(
             !pipeline.passes(first),
             "the second would have to follow it out"
         );
-        pipeline.ready(first, vec![1], Stamp::Own);
+        pipeline.ready(first, vec![1], Stamp::Own, Source::Leg);
         assert_eq!(pipeline.release().unwrap().frame, [1]);
         assert_eq!(pipeline.release().unwrap().frame, [2]);
         assert!(pipeline.release().is_none());
@@ -254,9 +313,10 @@ mod tests {
         };
         let (op, gather) = (OpCode::GetEphemerals, Gather::new(merge, 1));
         let seq = pipeline.owe(Owed::gathered(Xid(1), op, 0, gather));
-        assert_eq!(pipeline.waiting(), 30);
-        pipeline.ready(seq, vec![1], Stamp::Own);
-        assert_eq!(pipeline.waiting(), 31);
+        let part = pipeline.waiting() - 30;
+        assert!(part > 0, "a part takes some bytes too");
+        pipeline.ready(seq, vec![1], Stamp::Own, Source::Leg);
+        assert_eq!(pipeline.waiting(), part + 31);
         assert!(pipeline.release().is_some());
         assert_eq!(pipeline.waiting(), 0);
     }

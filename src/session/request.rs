@@ -4,7 +4,7 @@ use super::drain::Drain;
 use super::event::{ClientFault, Event};
 use super::ledger::{Note, Sent};
 use super::leg::{Owner, State};
-use super::pipeline::{Owed, Stamp, Step};
+use super::pipeline::{Owed, Source, Stamp, Step};
 use super::spread::{self, Plan, Planner};
 use super::switch::{Barrier, Go};
 use super::{End, OnUnreachable, Output, Phase, Session, Tick, Verdict};
@@ -97,7 +97,7 @@ impl Session {
                     Stamp::Home
                 };
                 let seq = self.pipeline.owe(Owed::plain(request.xid, request.op, 0));
-                self.pipeline.ready(seq, frame, stamp);
+                self.pipeline.ready(seq, frame, stamp, Source::Here);
                 self.release(now);
                 Ok(Verdict::Taken)
             }

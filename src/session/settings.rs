@@ -61,6 +61,8 @@ pub struct Settings {
     pub identities: Vec<Vec<Identity>>,
     /// Largest payload of a request, bytes.
     pub frame_limit: usize,
+    /// Largest payload of a reply, and of all that wait for others, bytes.
+    pub reply_limit: usize,
     /// Bytes of requests a client may have waiting behind a drain or a dial, of replies that wait
     /// for their turn, and of paths that are kept until the requests they are in are answered.
     pub look_ahead: usize,
@@ -93,6 +95,7 @@ impl Settings {
             rooted,
             identities: Vec::new(),
             frame_limit: frames::DEFAULT_LIMIT,
+            reply_limit: 64 << 20,
             look_ahead: 1 << 20,
             outstanding: 1_000,
             request_timeout: None,

@@ -1,6 +1,7 @@
 //! The whole session, fed by hand: what goes out for what comes in.
 
 mod bed;
+mod bounds;
 mod close;
 mod cost;
 mod described;

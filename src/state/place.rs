@@ -1,6 +1,12 @@
 //! Where the file is: a directory that is locked, a file that is private.
+//!
+//! # Decisions
+//!
+//! * A directory that others may write is warned of, and used: a volume that a cluster manager gives
+//!   to one pod looks like that. Its permissions are left alone, as it may not be ours alone. The file
+//!   is, so others' access to it is taken away.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
@@ -26,8 +32,13 @@ pub(super) fn open_directory(directory: &Path, path: &Path) -> Result<File, Stat
         Err(error) => return Err(unusable(error)),
     }
     let handle = File::open(directory).map_err(unusable)?;
-    if !handle.metadata().map_err(unusable)?.is_dir() {
+    let about = handle.metadata().map_err(unusable)?;
+    if !about.is_dir() {
         return Err(unusable(io::ErrorKind::NotADirectory.into()));
+    }
+    if let Some(mode) = open_to_others(&about) {
+        let (directory, mode) = (directory.display(), format_args!("{mode:04o}"));
+        tracing::warn!(%directory, mode, "others can write the state directory, and so replace the leg table; expected 0700");
     }
     match handle.try_lock() {
         Ok(()) => {}
@@ -41,6 +52,14 @@ pub(super) fn open_directory(directory: &Path, path: &Path) -> Result<File, Stat
         }
     }
     Ok(handle)
+}
+
+/// The permissions of a directory in which others may replace files: not where each may replace his
+/// own only.
+fn open_to_others(directory: &Metadata) -> Option<u32> {
+    const STICKY: u32 = 0o1000;
+    let mode = directory.permissions().mode() & 0o7777;
+    (mode & 0o022 != 0 && mode & STICKY == 0).then_some(mode)
 }
 
 /// Takes others' access to the file away, if it is there.

@@ -66,9 +66,13 @@ families! {
 
     // Clients.
     CONNECTIONS = Counter, "zoonet_connections_total", ["outcome"],
-        "Connections of clients, by what came of them: a new session, one attached again, refused by home as expired, home unreachable, TLS failed, slow, lost or malformed in the handshake, a four-letter word, silent (closed without a word).";
+        "Connections of clients, by what came of them: a new session, one attached again, refused by home as expired, home unreachable, TLS failed, slow, lost or malformed in the handshake, a four-letter word, silent (closed without a word); or closed at once: one too many, one too many of a client, out of file descriptors.";
+    OPEN_CONNECTIONS = Gauge, "zoonet_open_connections", [],
+        "Connections of clients that are open, those without a session too.";
+    MOST_CONNECTIONS = Gauge, "zoonet_max_connections", [],
+        "How many there may be: `max_connections`, or fewer where there are not enough file descriptors.";
     CONNECTION_ENDS = Counter, "zoonet_connection_ends_total", ["reason"],
-        "Ends of connections that had a session: the client left, home or the sidecar closed it, a newer connection took over, the client broke the protocol, a bug in zoonet.";
+        "Ends of connections that had a session: the client left, home or the sidecar closed it, a newer connection took over, the client broke the protocol, the client did not read, a bug in zoonet.";
     SESSIONS = Gauge, "zoonet_sessions", ["state"],
         "Client sessions: connected, or parked (remote sessions are kept for when the client comes back).";
     REFUSED_REQUESTS = Counter, "zoonet_refused_requests_total", [],
@@ -224,10 +228,15 @@ counters! {
         connections_malformed: CONNECTIONS ["malformed"];
         connections_word: CONNECTIONS ["word"];
         connections_silent: CONNECTIONS ["silent"];
+        connections_too_many: CONNECTIONS ["too_many"];
+        connections_too_many_of_one: CONNECTIONS ["too_many_of_one"];
+        connections_out_of_files: CONNECTIONS ["out_of_files"];
+        open_connections: OPEN_CONNECTIONS [];
         ends_client_gone: CONNECTION_ENDS ["client_gone"];
         ends_closed: CONNECTION_ENDS ["closed"];
         ends_taken_over: CONNECTION_ENDS ["taken_over"];
         ends_protocol: CONNECTION_ENDS ["protocol"];
+        ends_slow_reader: CONNECTION_ENDS ["slow_reader"];
         ends_panic: CONNECTION_ENDS ["panic"];
         refused_requests: REFUSED_REQUESTS [];
         moved_sessions: MOVED_SESSIONS [];

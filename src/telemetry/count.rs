@@ -34,6 +34,12 @@ pub(crate) enum Outcome {
     Word,
     /// It went without a word.
     Silent,
+    /// There were as many connections as there may be.
+    TooMany,
+    /// Its client had as many as one may have.
+    TooManyOfOne,
+    /// The process was out of file descriptors.
+    OutOfFiles,
 }
 
 impl Outcome {
@@ -50,6 +56,9 @@ impl Outcome {
             Self::Malformed => "malformed",
             Self::Word => "word",
             Self::Silent => "silent",
+            Self::TooMany => "too_many",
+            Self::TooManyOfOne => "too_many_of_one",
+            Self::OutOfFiles => "out_of_files",
         }
     }
 }
@@ -65,6 +74,8 @@ pub(crate) enum Ending {
     TakenOver,
     /// The client broke the protocol.
     Protocol,
+    /// The client did not read.
+    SlowReader,
 }
 
 /// What came of reading the configuration again.
@@ -333,6 +344,9 @@ impl Telemetry {
             Outcome::Malformed => &counters.connections_malformed,
             Outcome::Word => &counters.connections_word,
             Outcome::Silent => &counters.connections_silent,
+            Outcome::TooMany => &counters.connections_too_many,
+            Outcome::TooManyOfOne => &counters.connections_too_many_of_one,
+            Outcome::OutOfFiles => &counters.connections_out_of_files,
         });
         if outcome == Outcome::Malformed {
             self.count_own(|counters| &counters.client_decoder_errors);
@@ -346,6 +360,7 @@ impl Telemetry {
             Ending::Closed => &counters.ends_closed,
             Ending::TakenOver => &counters.ends_taken_over,
             Ending::Protocol => &counters.ends_protocol,
+            Ending::SlowReader => &counters.ends_slow_reader,
         });
         if ending == Ending::Protocol {
             self.count_own(|counters| &counters.client_decoder_errors);

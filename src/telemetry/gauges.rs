@@ -50,6 +50,17 @@ impl Drop for CountedLeg {
     }
 }
 
+/// One connection of a client in its gauge, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct CountedConnection(Telemetry);
+
+impl Drop for CountedConnection {
+    fn drop(&mut self) {
+        let counters = self.0.0.threads.sidecar();
+        counters.open_connections.subtract(1);
+    }
+}
+
 /// What one connection adds to gauges of bytes.
 #[derive(Debug)]
 pub(crate) struct Holdings {
@@ -102,6 +113,12 @@ impl Telemetry {
     /// Counts a leg while its connection is open.
     pub(crate) fn open_leg(&self, ensemble: EnsembleId) -> CountedLeg {
         CountedLeg::new(self, ensemble, Stage::Open)
+    }
+
+    /// Counts a connection of a client while it is open.
+    pub(crate) fn open_connection(&self) -> CountedConnection {
+        self.0.threads.sidecar().open_connections.add(1);
+        CountedConnection(self.clone())
     }
 
     /// Counts what one connection holds.

@@ -36,6 +36,7 @@ fn telemetry() -> (Telemetry, Registry) {
         config,
         circuits: dialer.circuits(),
         registry: registry.clone(),
+        connections: 7,
     });
     (telemetry, registry)
 }
@@ -229,6 +230,7 @@ async fn sessions_and_circuits_are_looked_at() {
         config: config(),
         circuits: dialer.circuits(),
         registry,
+        connections: 7,
     });
     let open = || value(&telemetry, "zoonet_circuit_open{ensemble=\"eu\"}");
     assert_eq!(open(), 0.0);

@@ -131,8 +131,7 @@ impl Bed {
     }
 
     fn check_memory(&self) {
-        let waiting = 2 * self.inflow.cast_signed();
-        let (held, bound) = (self.held, crate::maps::bound(self.settings()) + waiting);
+        let (held, bound) = (self.held, crate::maps::bound(self.settings()));
         assert!(
             held <= bound,
             "the session holds {held} bytes, bound {bound}"

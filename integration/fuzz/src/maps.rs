@@ -11,6 +11,7 @@ pub(crate) const ENSEMBLES: u16 = 4;
 
 /// Largest payload of a request, bytes. Small, so that few bytes of input can reach each bound.
 const FRAME_LIMIT: usize = 8 << 10;
+const REPLY_LIMIT: usize = 8 << 10;
 const LOOK_AHEAD: usize = 16 << 10;
 const OUTSTANDING: usize = 256;
 const LEDGER_LIMIT: usize = 16 << 10;
@@ -84,6 +85,7 @@ pub(crate) fn settings(u: &mut Unstructured<'_>) -> Result<Arc<Settings>> {
     ];
     let mut settings = Settings::new(routes, policies);
     settings.frame_limit = FRAME_LIMIT;
+    settings.reply_limit = REPLY_LIMIT;
     settings.look_ahead = LOOK_AHEAD;
     settings.outstanding = OUTSTANDING;
     settings.ledger_limit = LEDGER_LIMIT;
@@ -97,13 +99,14 @@ pub(crate) fn settings(u: &mut Unstructured<'_>) -> Result<Arc<Settings>> {
 /// Bytes a session with these settings may hold while it owes replies.
 ///
 /// What waits behind a drain is `look_ahead` and the frame that crossed it; a request in parts is
-/// held in parts. Each reply owed costs a record, each leg its ledger, whose entries are counted
+/// held in parts. Replies that wait are `reply_limit`, as they came and put together. Each reply owed costs a record, each leg its ledger, whose entries are counted
 /// roughly. The rest are the paths touched (256 of at most 1 KiB) and the credentials (64 KiB,
 /// once kept and once on their way).
 pub(crate) const fn bound(settings: &Settings) -> isize {
     let held = 4 * (settings.look_ahead + settings.frame_limit);
+    let replies = 2 * settings.reply_limit;
     let records = settings.outstanding * 1024;
-    (held + records + at_rest(settings).cast_unsigned()).cast_signed()
+    (held + replies + records + at_rest(settings).cast_unsigned()).cast_signed()
 }
 
 /// Bytes it may hold when nothing is owed.

@@ -10,8 +10,8 @@ use crate::{generate, maps, memory, respond};
 
 /// One script: replies that are cut off, too long, not asked for or out of order, and everything
 /// else that can happen to a leg. The session must not panic, the client gets one frame per request
-/// in order, what the session holds is bounded by its settings and by the replies that wait for
-/// their turn, and a server that breaks the protocol is hung up on.
+/// in order, what the session holds is bounded by its settings, and a server that breaks the protocol
+/// is hung up on.
 pub fn check(data: &[u8]) {
     let _alone = memory::alone();
     let mut u = Unstructured::new(data);

@@ -5,9 +5,10 @@
 mod tests;
 
 use std::fmt::{Display, Write as _};
-use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
+
+use rustix::system::uname;
 
 use super::home::Home;
 use crate::config::{Config, Place, Server};
@@ -228,19 +229,16 @@ impl Client {
 
 /// The answer to `envi`: what client libraries look for, and nothing of whom the process belongs to.
 pub(super) fn envi(home: &Home) -> String {
-    let kernel = |name| {
-        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}"));
-        text.unwrap_or_default().trim().to_owned()
-    };
+    let system = uname();
     format!(
         "Environment:\nzookeeper.version={}\nzoonet.version={}\nhost.name={}\nos.name={}\n\
          os.arch={}\nos.version={}\n",
         version(home),
         env!("CARGO_PKG_VERSION"),
-        kernel("hostname"),
-        kernel("ostype"),
+        system.nodename().to_string_lossy(),
+        system.sysname().to_string_lossy(),
         std::env::consts::ARCH,
-        kernel("osrelease"),
+        system.release().to_string_lossy(),
     )
 }
 

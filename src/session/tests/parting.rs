@@ -102,3 +102,24 @@ fn a_session_that_is_to_expire_does_so_even_if_home_did_not_hear_of_it() {
     next.answer(HOME, own(&out, out.len() - 1), 6, 0);
     assert_eq!(next.session.park(), None);
 }
+
+#[test]
+fn what_was_owned_is_not_forgotten_where_only_its_names_are() {
+    let mut bed = Bed::with_leg();
+    bed.op(1, OpCode::Create, "/eu/e", &ephemeral());
+    bed.op(2, OpCode::GetData, "/eu/a", &[1]);
+    let path = Writer::default().buffer(Some(b"/eu/e")).finish();
+    bed.answer_body(EU, 1, 5, &path[4..]);
+    bed.answer(EU, Xid(2), 5, 0);
+    let mut legs = bed.session.park().unwrap();
+    assert!(legs[0].bytes() > "/eu/e/eu/a".len());
+    legs[0].shrink();
+    assert_eq!(legs[0].bytes(), 0);
+    let mut next = Bed::with(settings(), Origin::Attached);
+    next.session.resume(legs, Tick(0));
+    next.session.leg_refused(EU, Tick(0));
+    assert!(
+        matches!(next.session.phase, Phase::Expiring { .. }),
+        "its client is told of the loss"
+    );
+}

@@ -34,6 +34,9 @@ fn count_everything(telemetry: &Telemetry) {
         Outcome::Malformed,
         Outcome::Word,
         Outcome::Silent,
+        Outcome::TooMany,
+        Outcome::TooManyOfOne,
+        Outcome::OutOfFiles,
     ] {
         telemetry.connection(outcome);
     }
@@ -42,6 +45,7 @@ fn count_everything(telemetry: &Telemetry) {
         Ending::Closed,
         Ending::TakenOver,
         Ending::Protocol,
+        Ending::SlowReader,
     ] {
         telemetry.ended(ending);
     }
@@ -158,6 +162,7 @@ fn every_counter_is_counted_by_something() {
         "zoonet_circuit_open{",
         "zoonet_ledger_bytes{",
         "zoonet_look_ahead_bytes",
+        "zoonet_open_connections",
     ];
     let still: Vec<String> = zeros(&telemetry)
         .into_iter()
