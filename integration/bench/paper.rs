@@ -1,0 +1,291 @@
+//! The paper's experiment: two regions that share data through one ensemble stretched over both, or
+//! through two composed ones, each with an observer in the other region.
+//!
+//! # Decisions
+//!
+//! * What crosses regions is what observers hear from and say to their voters, so the test bed's
+//!   relays on those links are the wide-area network. No client link crosses it: each client has a
+//!   server of either ensemble in its region, as in the paper.
+//! * All variants of a round draw the same bursts, from the same seed: what is compared is how long
+//!   they took and not which they were.
+
+mod burst;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::ZOONET;
+use super::figures::{Record, named};
+use super::results::Raw;
+use super::wire;
+use crate::testbed::relay::Relay;
+use crate::testbed::sidecar::{Setup, Sidecar};
+use crate::testbed::zookeeper::{Ensemble, Plan, Server};
+use burst::{Client, Discipline, Mix, Seen};
+
+const PATHS: [&str; 2] = ["/us/bench", "/eu/bench"];
+
+/// How far the experiment goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// How many of [`CELLS`].
+    pub(crate) cells: usize,
+    pub(crate) rounds: usize,
+    /// How long each variant is measured in each round and cell.
+    pub(crate) seconds: f64,
+    /// How long Java is given to compile what will be used, for each variant.
+    pub(crate) heat: f64,
+    /// Sessions of each region.
+    pub(crate) sessions: usize,
+    /// From region to region and back.
+    pub(crate) round_trip: Duration,
+}
+
+/// Who does what is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// One ensemble: voters in the first region, an observer in the second.
+    Stretched,
+    /// Two ensembles through a sidecar per region.
+    Zoonet,
+    /// Two ensembles, the client follows the rule itself.
+    Rule,
+    /// Two ensembles, no rule: what no order costs nothing.
+    Ceiling,
+}
+
+impl Variant {
+    const ALL: [Self; 4] = [Self::Stretched, Self::Rule, Self::Zoonet, Self::Ceiling];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stretched => "stretched",
+            Self::Zoonet => "zoonet",
+            Self::Rule => "rule",
+            Self::Ceiling => "ceiling",
+        }
+    }
+
+    const fn discipline(self) -> Discipline {
+        match self {
+            Self::Stretched | Self::Zoonet => Discipline::Served,
+            Self::Rule => Discipline::Rule,
+            Self::Ceiling => Discipline::None,
+        }
+    }
+}
+
+/// Share of local bursts and of reads, percent.
+const CELLS: [(u8, u8); 6] = [(50, 50), (50, 99), (90, 50), (90, 99), (100, 50), (100, 99)];
+
+/// Runs every variant of every cell once a round; each round starts with another variant.
+pub(crate) fn measure(extent: Extent, raw: &mut Raw) -> anyhow::Result<()> {
+    let world = World::start(extent.round_trip);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(world.prepare())?;
+    let heat = Mix {
+        local: 90,
+        reads: 90,
+        seed: 0,
+    };
+    for variant in Variant::ALL {
+        run(&runtime, &world, variant, extent, heat, extent.heat)?;
+    }
+    for round in 0..extent.rounds {
+        for (local, reads) in CELLS.into_iter().take(extent.cells) {
+            let mix = Mix {
+                local,
+                reads,
+                seed: u64::try_from(round)?,
+            };
+            for step in 0..Variant::ALL.len() {
+                let nth = (round + step) % Variant::ALL.len();
+                let variant = *Variant::ALL.get(nth).context("it is below their number")?;
+                let seen = run(&runtime, &world, variant, extent, mix, extent.seconds)?;
+                raw.add(record(raw.part(), extent, mix, variant, round, &seen))?;
+            }
+        }
+        raw.round_done(round + 1, extent.rounds);
+    }
+    Ok(())
+}
+
+fn record(
+    part: &str,
+    extent: Extent,
+    mix: Mix,
+    variant: Variant,
+    round: usize,
+    [us, eu]: &[Region; 2],
+) -> Record {
+    let Mix { local, reads, .. } = mix;
+    let trip = extent.round_trip.as_secs_f64() * 1e3;
+    let quantile = |region: &Region, at| region.latency.value_at_quantile(at) as f64 / 1e6;
+    Record {
+        part: part.to_owned(),
+        cell: format!("{local} % local, {reads} % reads, {trip} ms round trip"),
+        variant: variant.name().to_owned(),
+        round,
+        conditions: named([
+            ("local", f64::from(local)),
+            ("reads", f64::from(reads)),
+            ("round_trip_ms", trip),
+            ("sessions", extent.sessions as f64),
+        ]),
+        figures: named([
+            ("us_per_second", us.per_second),
+            ("eu_per_second", eu.per_second),
+            ("per_second", us.per_second + eu.per_second),
+            ("us_p50_ms", quantile(us, 0.5)),
+            ("us_p99_ms", quantile(us, 0.99)),
+            ("eu_p50_ms", quantile(eu, 0.5)),
+            ("eu_p99_ms", quantile(eu, 0.99)),
+        ]),
+    }
+}
+
+/// What the clients of a region saw.
+struct Region {
+    /// Operations: the sum of what each client did, by the time it took for that.
+    per_second: f64,
+    /// Of whole bursts, in nanoseconds.
+    latency: Histogram<u64>,
+}
+
+/// Lets the clients of both regions work for a while, in new sessions.
+fn run(
+    runtime: &Runtime,
+    world: &World,
+    variant: Variant,
+    extent: Extent,
+    mix: Mix,
+    seconds: f64,
+) -> anyhow::Result<[Region; 2]> {
+    runtime.block_on(async {
+        let mut clients = Vec::new();
+        for region in 0..2 {
+            for nth in 0..extent.sessions {
+                let servers = world.servers(variant, region)?;
+                let seed = mix.seed * 1000 + u64::try_from(nth * 2 + region)?;
+                let mix = Mix { seed, ..mix };
+                let client = Client::open(&servers, region, variant.discipline(), mix).await?;
+                clients.push((region, client));
+            }
+        }
+        let until = Instant::now() + Duration::from_secs_f64(seconds);
+        let mut running = JoinSet::new();
+        for (region, client) in clients {
+            running.spawn(async move { anyhow::Ok((region, client.run(until).await?)) });
+        }
+        let region = || {
+            anyhow::Ok(Region {
+                per_second: 0.0,
+                latency: Histogram::new(3)?,
+            })
+        };
+        let mut regions = [region()?, region()?];
+        while let Some(ended) = running.join_next().await {
+            let (region, seen): (usize, Seen) = ended??;
+            let region = regions.get_mut(region).context("there are two")?;
+            region.per_second += seen.operations as f64 / seen.elapsed.as_secs_f64();
+            region.latency.add(seen.latency)?;
+        }
+        Ok(regions)
+    })
+}
+
+/// All that runs.
+struct World {
+    stretched: Ensemble,
+    composed: [Ensemble; 2],
+    sidecars: [Sidecar; 2],
+    /// The network from the sidecar of each region to the voters of the other.
+    _wan: Vec<Relay>,
+}
+
+impl World {
+    fn start(round_trip: Duration) -> Self {
+        let launch = |name| Plan::new(name).voters(3).observers(1).launch();
+        let ensembles = [launch("stretched"), launch("us"), launch("eu")];
+        for ensemble in &ensembles {
+            ensemble.await_ready();
+            ensemble.quorum_link(0).delay_both(round_trip / 2);
+        }
+        let [stretched, us, eu] = ensembles;
+        let mut wan = Vec::new();
+        let sidecar = |home: &Ensemble, far: &Ensemble, wan: &mut Vec<Relay>| {
+            let wires = far.voters().iter().map(|server| {
+                let wire = Relay::to(server.address());
+                wire.delay_both(round_trip / 2);
+                wire
+            });
+            let wires: Vec<Relay> = wires.collect();
+            let behind: Vec<SocketAddr> = wires.iter().map(Relay::address).collect();
+            wan.extend(wires);
+            Setup::new(home.name())
+                .ensemble(home)
+                .prefer(home.name(), &[near(home)])
+                .servers(far.name(), &behind)
+                .prefer(far.name(), &[observer(far)])
+                .route("/", "us")
+                .route("/us", "us")
+                .route("/eu", "eu")
+                .log("info")
+                .start(ZOONET)
+        };
+        let sidecars = [sidecar(&us, &eu, &mut wan), sidecar(&eu, &us, &mut wan)];
+        Self {
+            stretched,
+            composed: [us, eu],
+            sidecars,
+            _wan: wan,
+        }
+    }
+
+    /// Creates what is read and written.
+    async fn prepare(&self) -> anyhow::Result<()> {
+        let [us, eu] = &self.composed;
+        let both = ["/us", "/us/bench", "/eu", "/eu/bench"];
+        wire::create(near(&self.stretched), &both, burst::VALUE).await?;
+        for ensemble in [us, eu] {
+            let (above, path) = (
+                format!("/{}", ensemble.name()),
+                format!("/{}/bench", ensemble.name()),
+            );
+            wire::create(near(ensemble), &[&above, &path], burst::VALUE).await?;
+        }
+        Ok(())
+    }
+
+    /// To whom a client of a region talks: about home, and about the other region.
+    fn servers(&self, variant: Variant, region: usize) -> anyhow::Result<Vec<SocketAddr>> {
+        let [us, eu] = &self.composed;
+        let sidecar = self.sidecars.get(region).context("there are two")?;
+        Ok(match (variant, region) {
+            (Variant::Stretched, 0) => vec![near(&self.stretched)],
+            (Variant::Stretched, _) => vec![observer(&self.stretched)],
+            (Variant::Zoonet, _) => vec![sidecar.address()],
+            (Variant::Rule | Variant::Ceiling, 0) => vec![near(us), observer(eu)],
+            (Variant::Rule | Variant::Ceiling, _) => vec![near(eu), observer(us)],
+        })
+    }
+}
+
+/// A server of the ensemble in its own region: a follower, as most servers are.
+fn near(ensemble: &Ensemble) -> SocketAddr {
+    let follower = ensemble.follower().or_else(|| ensemble.voters().first());
+    follower.map_or_else(|| unreachable!("an ensemble has voters"), Server::address)
+}
+
+/// Its server in the other region.
+fn observer(ensemble: &Ensemble) -> SocketAddr {
+    let observer = ensemble.observers().first();
+    observer.map_or_else(|| unreachable!("it was planned"), Server::address)
+}
