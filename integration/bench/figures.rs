@@ -18,6 +18,9 @@ pub(crate) struct Record {
     pub(crate) figures: BTreeMap<String, f64>,
 }
 
+/// A value for each round.
+pub(crate) type Rounds = BTreeMap<usize, f64>;
+
 /// Named numbers.
 pub(crate) fn named<const N: usize>(pairs: [(&str, f64); N]) -> BTreeMap<String, f64> {
     let owned = pairs.map(|(name, value)| (name.to_owned(), value));
@@ -34,7 +37,8 @@ pub(crate) struct Spread {
 
 impl Spread {
     /// Of these values; of none there is no spread.
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(rounds: &Rounds) -> Option<Self> {
+        let mut values: Vec<f64> = rounds.values().copied().collect();
         values.sort_unstable_by(f64::total_cmp);
         let middle = values.len() / 2;
         let upper = *values.get(middle)?;
@@ -110,7 +114,7 @@ impl Records {
     }
 
     /// A figure by round.
-    pub(crate) fn by_round(&self, cell: &str, of: Of<'_>) -> BTreeMap<usize, f64> {
+    pub(crate) fn by_round(&self, cell: &str, of: Of<'_>) -> Rounds {
         let here = |record: &&Record| record.cell == cell && record.variant == of.variant;
         self.0
             .iter()
@@ -121,22 +125,21 @@ impl Records {
 
     /// A figure over all rounds.
     pub(crate) fn spread(&self, cell: &str, of: Of<'_>) -> Option<Spread> {
-        Spread::of(self.by_round(cell, of).into_values().collect())
+        Spread::of(&self.by_round(cell, of))
     }
 
-    /// A figure divided by another of the same round, over all rounds: what made a whole round slow
-    /// is in both and falls out.
-    pub(crate) fn ratios(
-        &self,
-        (cell, of): (&str, Of<'_>),
-        (other, by): (&str, Of<'_>),
-    ) -> Vec<f64> {
-        let dividends = self.by_round(cell, of);
-        let divisors = self.by_round(other, by);
-        let ratio = |(round, dividend): (usize, f64)| {
-            let divisor = divisors.get(&round).filter(|divisor| **divisor != 0.0)?;
-            Some(dividend / divisor)
-        };
-        dividends.into_iter().filter_map(ratio).collect()
+    /// A figure divided by another of the same round: what made a whole round slow is in both and
+    /// falls out.
+    pub(crate) fn ratios(&self, (cell, of): (&str, Of<'_>), (other, by): (&str, Of<'_>)) -> Rounds {
+        divided(&self.by_round(cell, of), &self.by_round(other, by))
     }
+}
+
+/// Each value by that of the same round; rounds that lack one of the two are left out.
+pub(crate) fn divided(dividends: &Rounds, divisors: &Rounds) -> Rounds {
+    let ratio = |(round, dividend): (&usize, &f64)| {
+        let divisor = divisors.get(round).filter(|divisor| **divisor != 0.0)?;
+        Some((*round, dividend / divisor))
+    };
+    dividends.iter().filter_map(ratio).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{Of, Records, Spread};
+use super::figures::{Of, Records, Rounds, Spread, divided};
 use super::part::{Conditions, is};
 use super::table;
 
@@ -222,9 +222,9 @@ pub(crate) fn judge(part: &str, records: &Records) -> Vec<Judgement> {
                 continue;
             }
             let values = goal.measure.values(records, cell);
-            let met = values.iter().filter(|value| goal.bound.admits(**value));
+            let met = values.values().filter(|value| goal.bound.admits(**value));
             let rounds = (met.count(), values.len());
-            judged.extend(Spread::of(values).map(|spread| Judgement {
+            judged.extend(Spread::of(&values).map(|spread| Judgement {
                 part: part.to_owned(),
                 what: goal.what,
                 cell: cell.to_owned(),
@@ -238,19 +238,19 @@ pub(crate) fn judge(part: &str, records: &Records) -> Vec<Judgement> {
 }
 
 impl Measure {
-    /// A value per round.
-    fn values(self, records: &Records, cell: &str) -> Vec<f64> {
+    fn values(self, records: &Records, cell: &str) -> Rounds {
         match self {
             Self::Ratio(of, variant) => records.ratios((cell, of), (cell, Of { variant, ..of })),
-            Self::Plain(of) => records.by_round(cell, of).into_values().collect(),
+            Self::Plain(of) => records.by_round(cell, of),
             Self::Loss(of, variant) => {
                 let Some(few) = with_eight_sessions(records, cell) else {
-                    return Vec::new();
+                    return Rounds::new();
                 };
                 let theirs = Of { variant, ..of };
-                let ours = records.ratios((cell, of), (few, of));
-                let theirs = records.ratios((cell, theirs), (few, theirs));
-                ours.into_iter().zip(theirs).map(|(a, b)| a / b).collect()
+                divided(
+                    &records.ratios((cell, of), (few, of)),
+                    &records.ratios((cell, theirs), (few, theirs)),
+                )
             }
         }
     }

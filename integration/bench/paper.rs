@@ -12,11 +12,13 @@
 mod burst;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
 use tokio::runtime::Runtime;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use super::ZOONET;
@@ -169,20 +171,20 @@ fn run(
     seconds: f64,
 ) -> anyhow::Result<[Region; 2]> {
     runtime.block_on(async {
-        let mut clients = Vec::new();
-        for region in 0..2 {
-            for nth in 0..extent.sessions {
-                let servers = world.servers(variant, region)?;
-                let seed = mix.seed * 1000 + u64::try_from(nth * 2 + region)?;
-                let mix = Mix { seed, ..mix };
-                let client = Client::open(&servers, region, variant.discipline(), mix).await?;
-                clients.push((region, client));
-            }
-        }
-        let until = Instant::now() + Duration::from_secs_f64(seconds);
+        let ready = Arc::new(Barrier::new(2 * extent.sessions));
         let mut running = JoinSet::new();
-        for (region, client) in clients {
-            running.spawn(async move { anyhow::Ok((region, client.run(until).await?)) });
+        for (region, nth) in
+            (0..2).flat_map(|region| (0..extent.sessions).map(move |n| (region, n)))
+        {
+            let servers = world.servers(variant, region)?;
+            let seed = mix.seed * 1000 + u64::try_from(nth * 2 + region)?;
+            let (mix, ready) = (Mix { seed, ..mix }, Arc::clone(&ready));
+            running.spawn(async move {
+                let client = Client::open(&servers, region, variant.discipline(), mix).await?;
+                ready.wait().await;
+                let until = Instant::now() + Duration::from_secs_f64(seconds);
+                anyhow::Ok((region, client.run(until).await?))
+            });
         }
         let region = || {
             anyhow::Ok(Region {

@@ -95,7 +95,9 @@ fn cells<'a>(plot: &Plot, records: &'a Records) -> Vec<(&'a str, Vec<Row<'a>>)> 
         let of = Of { variant, figure };
         let spread = match plot.against {
             Some(against) if against == variant => None,
-            Some(variant) => Spread::of(records.ratios((cell, of), (cell, Of { variant, figure }))),
+            Some(variant) => {
+                Spread::of(&records.ratios((cell, of), (cell, Of { variant, figure })))
+            }
             None => records.spread(cell, of),
         }?;
         Some(Row {
@@ -139,9 +141,9 @@ impl Row<'_> {
     }
 }
 
-/// A circle, square, diamond or triangle around a point.
+/// A circle, square, diamond, triangle or cross around a point.
 fn shape(nth: usize, x: f64, y: f64) -> String {
-    match nth % 5 {
+    match nth % 6 {
         0 => format!(
             "M{:.1} {y:.1}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z",
             x - 4.5
@@ -149,7 +151,12 @@ fn shape(nth: usize, x: f64, y: f64) -> String {
         1 => format!("M{:.1} {:.1}h8v8h-8z", x - 4.0, y - 4.0),
         2 => format!("M{x:.1} {:.1}l5.5 5.5l-5.5 5.5l-5.5 -5.5z", y - 5.5),
         3 => format!("M{x:.1} {:.1}l5.5 9.5h-11z", y - 5.5),
-        _ => format!("M{x:.1} {:.1}l5.5 -9.5h-11z", y + 5.5),
+        4 => format!("M{x:.1} {:.1}l5.5 -9.5h-11z", y + 5.5),
+        _ => format!(
+            "M{:.1} {:.1}h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5v-3h3.5z",
+            x - 1.5,
+            y - 5.0
+        ),
     }
 }
 
@@ -279,12 +286,13 @@ fn style() -> String {
     };
     let ground = |ground, ink, faint, grid| {
         format!(
-            ".ground{{fill:{ground}}}\n.title,.head,.name{{fill:{ink}}}\n.faint{{fill:{faint}}}\n\
+            ".ground{{fill:{ground}}}\n.head{{stroke:{ground}}}\n.title,.head,.name{{fill:{ink}}}\n.faint{{fill:{faint}}}\n\
              .grid{{stroke:{grid}}}\n.one{{stroke:{ink}}}\n"
         )
     };
     format!(
-        ".title{{font-size:15px;font-weight:600}}\n.head{{font-size:12px;font-weight:600}}\n\
+        ".title{{font-size:15px;font-weight:600}}\n.head{{font-size:12px;font-weight:600;\
+         paint-order:stroke;stroke-width:5px}}\n\
          .name{{font-size:12px}}\n.faint{{font-size:11px}}\n.spread{{fill:none!important;\
          stroke-width:1.6}}\n.mark{{stroke:none}}\n.grid{{stroke-width:1}}\n\
          .one{{stroke-width:1.4;stroke-dasharray:5 3}}\n{}{}\

@@ -1,67 +1,66 @@
 //! Records as Markdown: medians, with the least and the most in parentheses.
 
 use super::figures::{Of, Records, Spread};
-use super::part::Part;
+use super::part::{Part, Ratio};
 
 /// What stands where there is no figure.
 const NONE: &str = "–";
 
-/// A table per cell; columns that nobody filled are left out.
+/// Two tables per cell, of figures and of ratios; columns that nobody filled are left out.
 pub(crate) fn text(part: &Part, records: &Records) -> String {
-    let tables = records.cells().into_iter();
-    let tables = tables.map(|cell| table(part, records, cell));
-    tables.fold(String::new(), |text, table| text + "\n" + &table)
+    let mut text = String::new();
+    for cell in records.cells() {
+        let variants = records.variants_of(cell);
+        let figures = part.columns.iter().map(|column| {
+            let value = |variant: &str| {
+                let figure = column.figure;
+                let spread = records.spread(cell, Of { variant, figure });
+                with_spread(spread, column.decimals)
+            };
+            (column.title, variants.iter().copied().map(value).collect())
+        });
+        text += &table(cell, &variants, figures.collect());
+        let ratios = part.ratios.iter().map(|ratio| {
+            let value = |variant: &str| ratio_of(records, cell, ratio, variant);
+            (ratio.title, variants.iter().copied().map(value).collect())
+        });
+        text += &table("", &variants, ratios.collect());
+    }
+    text
 }
 
-fn table(part: &Part, records: &Records, cell: &str) -> String {
-    let variants = records.variants_of(cell);
-    let mut columns = columns(part, records, cell, &variants);
-    columns.retain(|column| column.iter().skip(1).any(|value| value != NONE));
-    let row = |first: &str, nth: usize| {
-        let values = columns.iter().filter_map(|column| column.get(nth));
-        let line = values.fold(format!("| {first}"), |line, value| line + " | " + value);
-        line + " |\n"
+fn ratio_of(records: &Records, cell: &str, ratio: &Ratio, variant: &str) -> String {
+    let (figure, against) = (ratio.figure, ratio.against);
+    if variant == against {
+        return NONE.to_owned();
+    }
+    let by = Of {
+        variant: against,
+        figure,
     };
-    let rule = format!("| --- |{}\n", " --: |".repeat(columns.len()));
-    let rows = variants
-        .iter()
-        .zip(1..)
-        .map(|(variant, nth)| row(variant, nth));
-    rows.fold(row(cell, 0) + &rule, |text, row| text + &row)
+    let ratios = records.ratios((cell, Of { variant, figure }), (cell, by));
+    with_spread(Spread::of(&ratios), 2)
 }
 
-/// Each with its title first, then a value per variant.
-fn columns(part: &Part, records: &Records, cell: &str, variants: &[&str]) -> Vec<Vec<String>> {
-    let figures = part.columns.iter().map(|column| {
-        let value = |variant: &&str| {
-            let figure = column.figure;
-            let spread = records.spread(cell, Of { variant, figure });
-            with_spread(spread, column.decimals)
-        };
-        let values = variants.iter().map(value);
-        std::iter::once(column.title.to_owned())
-            .chain(values)
-            .collect()
-    });
-    let ratios = part.ratios.iter().map(|ratio| {
-        let figure = ratio.figure;
-        let by = Of {
-            variant: ratio.against,
-            figure,
-        };
-        let value = |variant: &&str| {
-            if *variant == ratio.against {
-                return NONE.to_owned();
-            }
-            let ratios = records.ratios((cell, Of { variant, figure }), (cell, by));
-            with_spread(Spread::of(ratios), 2)
-        };
-        let values = variants.iter().map(value);
-        std::iter::once(ratio.title.to_owned())
-            .chain(values)
-            .collect()
-    });
-    figures.chain(ratios).collect()
+/// Columns with their titles, a value for each row.
+fn table(head: &str, rows: &[&str], mut columns: Vec<(&str, Vec<String>)>) -> String {
+    columns.retain(|(_, values)| values.iter().any(|value| value != NONE));
+    if columns.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n| {head} |");
+    for (title, _) in &columns {
+        text += &format!(" {title} |");
+    }
+    text += &format!("\n| --- |{}\n", " --: |".repeat(columns.len()));
+    for (nth, row) in rows.iter().enumerate() {
+        text += &format!("| {row} |");
+        for value in columns.iter().filter_map(|(_, values)| values.get(nth)) {
+            text += &format!(" {value} |");
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// `median (least–most)`.
