@@ -42,10 +42,26 @@ const COLOURS: [(&str, &str); 6] = [
     ("#96690a", "#e69f00"),
 ];
 
+/// Which variants have which of them, so that a name looks alike in all pictures.
+const LOOKS: [&[&str]; 6] = [
+    &["direct", "stretched", "alone"],
+    &["relay", "rule", "other-sidecar"],
+    &["haproxy"],
+    &["zoonet", "same-sidecar"],
+    &["zoonet-map"],
+    &["zoonet-mix", "ceiling"],
+];
+
+/// The look of a variant; other builds of the sidecar take what is left.
+fn look(variant: &str, nth: usize) -> usize {
+    let known = LOOKS.iter().position(|names| names.contains(&variant));
+    known.unwrap_or(nth % LOOKS.len())
+}
+
 /// One line of the picture.
 struct Row<'a> {
     variant: &'a str,
-    colour: usize,
+    look: usize,
     spread: Spread,
 }
 
@@ -90,7 +106,7 @@ pub(crate) fn svg(part: &Part, plot: &Plot, records: &Records) -> Option<String>
 /// What is shown: cells with their rows.
 fn cells<'a>(plot: &Plot, records: &'a Records) -> Vec<(&'a str, Vec<Row<'a>>)> {
     let variants = records.variants();
-    let row = |cell: &str, colour: usize, variant: &'a str| {
+    let row = |cell: &str, nth: usize, variant: &'a str| {
         let figure = plot.figure;
         let of = Of { variant, figure };
         let spread = match plot.against {
@@ -102,7 +118,7 @@ fn cells<'a>(plot: &Plot, records: &'a Records) -> Vec<(&'a str, Vec<Row<'a>>)> 
         }?;
         Some(Row {
             variant,
-            colour,
+            look: look(variant, nth),
             spread,
         })
     };
@@ -111,7 +127,7 @@ fn cells<'a>(plot: &Plot, records: &'a Records) -> Vec<(&'a str, Vec<Row<'a>>)> 
         .filter(|cell| (plot.cells)(&records.conditions(cell)))
         .map(|cell| {
             let named = variants.iter().enumerate();
-            let rows = named.filter_map(|(colour, variant)| row(cell, colour, variant));
+            let rows = named.filter_map(|(nth, variant)| row(cell, nth, variant));
             (cell, rows.collect::<Vec<_>>())
         })
         .filter(|(_, rows)| !rows.is_empty())
@@ -122,7 +138,7 @@ impl Row<'_> {
     fn draw(&self, axis: &Axis, plot: &Plot, top: f64, body: &mut String) {
         let middle = top + ROW / 2.0;
         let baseline = middle + 4.0;
-        let class = format!("v{}", self.colour % COLOURS.len());
+        let class = format!("v{}", self.look);
         let [least, median, most] = [self.spread.least, self.spread.median, self.spread.most]
             .map(|value| axis.place(value));
         text(body, "name", LEFT - 10.0, baseline, "end", self.variant);
@@ -133,7 +149,7 @@ impl Row<'_> {
             "M{least:.1} {middle:.1}H{most:.1}M{least:.1} {low:.1}V{high:.1}M{most:.1} \
              {low:.1}V{high:.1}"
         );
-        let shape = shape(self.colour, median, middle);
+        let shape = shape(self.look, median, middle);
         body.push_str(&format!(
             "<path class=\"spread {class}\" d=\"{line}\"/><path class=\"mark {class}\" \
              d=\"{shape}\"/>\n"
@@ -143,7 +159,7 @@ impl Row<'_> {
 
 /// A circle, square, diamond, triangle or cross around a point.
 fn shape(nth: usize, x: f64, y: f64) -> String {
-    match nth % 6 {
+    match nth {
         0 => format!(
             "M{:.1} {y:.1}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z",
             x - 4.5

@@ -64,6 +64,7 @@ pub(super) struct Client {
 
 /// A session, on which one burst at a time is outstanding.
 struct Connection {
+    server: SocketAddr,
     stream: TcpStream,
     intake: Intake,
     xid: i32,
@@ -82,6 +83,7 @@ impl Client {
         let mut connections = Vec::new();
         for server in servers {
             connections.push(Connection {
+                server: *server,
                 stream: wire::connect(*server).await?,
                 intake: Intake::default(),
                 xid: 1,
@@ -198,7 +200,8 @@ impl Connection {
 
     /// Takes some replies; how long the burst took, if they were its last.
     async fn take(&mut self) -> anyhow::Result<Option<Duration>> {
-        let replies = self.intake.read(&mut self.stream).await?;
+        let replies = self.intake.read(&mut self.stream).await;
+        let replies = replies.with_context(|| format!("server {}", self.server))?;
         self.owed = self.owed.checked_sub(replies).context("a reply too many")?;
         Ok((self.owed == 0).then(|| self.begun.elapsed()))
     }
