@@ -16,6 +16,10 @@ use crate::testbed::scratch::Scratch;
 const START: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(5);
 
+/// Connections it admits besides those of the load. It does not start where it could not have two
+/// descriptors for each.
+const SPARE: usize = 20;
+
 /// A running HAProxy; dropping it kills it.
 pub(crate) struct Haproxy {
     process: Process,
@@ -32,13 +36,10 @@ impl Haproxy {
         let threads = thread::available_parallelism()?.get();
         let file = scratch.write(
             "haproxy.cfg",
-            &configuration(address, to, threads, sessions + 100),
+            &configuration(address, to, threads, sessions + SPARE),
         );
         let mut command = launch::command(program);
-        command
-            .args(["-q", "-db", "-f"])
-            .arg(file)
-            .stdin(Stdio::null());
+        command.args(["-db", "-f"]).arg(file).stdin(Stdio::null());
         let started = Self {
             process: Process::spawn("haproxy", command),
             address,

@@ -14,8 +14,12 @@ use super::variant::{Servers, Variant, Way};
 /// For what is let go to be given back.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Descriptors a process has open besides those of sessions.
-const SPARE: u64 = 200;
+/// Sessions that come at once: remote sessions of all would take longer than a request may wait.
+const AT_ONCE: usize = 100;
+
+/// Descriptors a process needs besides those of sessions: while they come, servers are also asked
+/// for their roles.
+const SPARE: u64 = 500;
 
 /// Many sessions that do nothing any more.
 #[derive(Clone, Copy, Debug)]
@@ -119,18 +123,22 @@ fn one_run(round: usize, crowd: Crowd, variant: &Variant, part: &str) -> anyhow:
     let pid = running.pid.context("a proxy is measured")?;
     let resident = || Usage::of(pid).resident as f64;
     let idle = resident();
-    let shape = Shape {
-        depth: 1,
-        sessions: crowd.sessions,
-        value: 16,
-        writes: 0,
-    };
     let ensembles = usize::from(crowd.ensembles);
-    let mut load = Load::open(running.address, &shape, (ensembles > 1).then_some(1))?;
-    load.run(Amount::Requests(2 * ensembles))?;
+    let mut loads = Vec::new();
+    for first in (0..crowd.sessions).step_by(AT_ONCE) {
+        let shape = Shape {
+            depth: 1,
+            sessions: AT_ONCE.min(crowd.sessions - first),
+            value: 16,
+            writes: 0,
+        };
+        let mut load = Load::open(running.address, &shape, (ensembles > 1).then_some(1))?;
+        load.run(Amount::Requests(2 * ensembles))?;
+        loads.push(load);
+    }
     std::thread::sleep(SETTLE);
     let full = resident();
-    load.close()?;
+    loads.into_iter().try_for_each(Load::close)?;
     let each = (full - idle).max(0.0) / crowd.sessions as f64;
     Ok(Record {
         part: part.to_owned(),
