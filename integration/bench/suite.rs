@@ -35,7 +35,7 @@ pub(crate) struct Suite {
     #[arg(long, default_value = "target/measure", value_name = "DIRECTORY")]
     out: PathBuf,
     /// Sessions of each region in the part `paper`.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 2)]
     sessions: usize,
     /// From region to region and back in the part `paper`.
     #[arg(long, default_value_t = 100, value_name = "MILLISECONDS")]
@@ -144,7 +144,7 @@ impl Suite {
     fn extent(&self) -> Extent {
         let (rounds, seconds, heat) = self
             .effort
-            .pick((1, 0.1, 0.1), (3, 1.5, 2.0), (5, 3.0, 5.0));
+            .pick((1, 0.1, 0.1), (3, 1.5, 2.0), (7, 3.0, 5.0));
         Extent {
             cells: self.effort.pick(1, 6, 6),
             rounds,
