@@ -104,6 +104,7 @@ impl Results {
         }
         let goals = goal::text(&judged);
         let report = self.directory.join("report.md");
+        fs::create_dir_all(&self.directory)?;
         fs::write(&report, format!("# Measured\n\n## Goals\n{goals}{text}"))?;
         Ok(report)
     }

@@ -95,20 +95,29 @@ impl Level {
 }
 
 impl Suite {
+    /// Runs the parts; the report is of what there is, also when one has failed.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let results = Results::in_directory(self.out.clone());
-        let all = || Name::value_variants().to_vec();
-        let parts = Some(self.parts.clone()).filter(|parts| !parts.is_empty());
-        for name in parts.unwrap_or_else(all) {
-            if name == Name::OneCore && thread::available_parallelism()?.get() > 1 {
+        let ended = self.run_parts(&results);
+        println!("{}", results.render()?.display());
+        ended
+    }
+
+    fn run_parts(&self, results: &Results) -> anyhow::Result<()> {
+        let parts = match self.parts.as_slice() {
+            [] => Name::value_variants(),
+            named => named,
+        };
+        for name in parts {
+            if *name == Name::OneCore && thread::available_parallelism()?.get() > 1 {
                 self.on_one_core()?;
                 continue;
             }
             let value = name.to_possible_value().context("no part is hidden")?;
             let part = part::named(value.get_name()).context("each part can be shown")?;
-            self.run_part(name, part, &results)?;
+            self.run_part(*name, part, results)
+                .with_context(|| format!("part {}", part.name))?;
         }
-        println!("{}", results.render()?.display());
         Ok(())
     }
 
