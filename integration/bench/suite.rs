@@ -136,7 +136,9 @@ impl Suite {
             Name::Paper => paper::measure(self.extent(), &mut raw),
             Name::Neighbours => {
                 let shapes = [shape(1, 1, 16, 0), shape(100, 8, 16, 0)];
-                neighbours::measure(self.effort.proxies(), &shapes, &mut raw)
+                // Few cells, and what is looked for is small.
+                let (rounds, seconds) = self.effort.pick((1, 0.05), (5, 0.5), (15, 1.0));
+                neighbours::measure(Effort { rounds, seconds }, &shapes, &mut raw)
             }
             Name::Memory => {
                 let sessions = self.effort.pick(20, 2_000, 10_000);
