@@ -57,7 +57,7 @@ enum Variant {
     Zoonet,
     /// Two ensembles, the client follows the rule itself.
     Rule,
-    /// Two ensembles, no rule: what no order costs nothing.
+    /// Two ensembles, no rule: no composition, but what the rule is measured by.
     Ceiling,
 }
 
