@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use super::ZOONET;
 use super::figures::{Record, named};
+use super::process::Helper;
 use super::results::Raw;
 use super::wire;
 use crate::testbed::relay::Relay;
@@ -57,18 +58,27 @@ enum Variant {
     Zoonet,
     /// Two ensembles, the client follows the rule itself.
     Rule,
+    /// The same through raw relays: what any proxy in between costs.
+    RuleRelay,
     /// Two ensembles, no rule: no composition, but what the rule is measured by.
     Ceiling,
 }
 
 impl Variant {
-    const ALL: [Self; 4] = [Self::Stretched, Self::Rule, Self::Zoonet, Self::Ceiling];
+    const ALL: [Self; 5] = [
+        Self::Stretched,
+        Self::Rule,
+        Self::RuleRelay,
+        Self::Zoonet,
+        Self::Ceiling,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Stretched => "stretched",
             Self::Zoonet => "zoonet",
             Self::Rule => "rule",
+            Self::RuleRelay => "rule-relay",
             Self::Ceiling => "ceiling",
         }
     }
@@ -76,7 +86,7 @@ impl Variant {
     const fn discipline(self) -> Discipline {
         match self {
             Self::Stretched | Self::Zoonet => Discipline::Served,
-            Self::Rule => Discipline::Rule,
+            Self::Rule | Self::RuleRelay => Discipline::Rule,
             Self::Ceiling => Discipline::None,
         }
     }
@@ -223,6 +233,8 @@ struct World {
     stretched: Served,
     composed: [Served; 2],
     sidecars: [Sidecar; 2],
+    /// In each region to home and to the observer of the other.
+    relays: [[Helper; 2]; 2],
     /// The network from the sidecar of each region to the voters of the other.
     _wan: Vec<Relay>,
 }
@@ -256,8 +268,10 @@ impl World {
                 .start(ZOONET)
         };
         let sidecars = [sidecar(&us, &eu, &mut wan), sidecar(&eu, &us, &mut wan)];
+        let relays = [[us.near, eu.observer], [eu.near, us.observer]];
         Self {
             stretched,
+            relays: relays.map(|both| both.map(Helper::relay)),
             composed: [us, eu],
             sidecars,
             _wan: wan,
@@ -283,6 +297,10 @@ impl World {
             (Variant::Stretched, 0) => vec![self.stretched.near],
             (Variant::Stretched, _) => vec![self.stretched.observer],
             (Variant::Zoonet, _) => vec![sidecar.address()],
+            (Variant::RuleRelay, _) => {
+                let relays = self.relays.get(region).context("there are two")?;
+                relays.iter().map(|relay| relay.addresses[0]).collect()
+            }
             (Variant::Rule | Variant::Ceiling, 0) => vec![us.near, eu.observer],
             (Variant::Rule | Variant::Ceiling, _) => vec![eu.near, us.observer],
         })

@@ -213,6 +213,7 @@ pub(crate) static PARTS: [Part; 6] = [
             ratio("us_per_second", "first region × rule", "rule"),
             ratio("eu_per_second", "second region × rule", "rule"),
             ratio("per_second", "both × rule", "rule"),
+            ratio("per_second", "both × rule-relay", "rule-relay"),
         ],
         plots: &[
             REGION,

@@ -46,7 +46,7 @@ const COLOURS: [(&str, &str); 6] = [
 const LOOKS: [&[&str]; 6] = [
     &["direct", "stretched", "alone"],
     &["relay", "rule", "other-sidecar"],
-    &["haproxy"],
+    &["haproxy", "rule-relay"],
     &["zoonet", "same-sidecar"],
     &["zoonet-map"],
     &["zoonet-mix", "ceiling"],

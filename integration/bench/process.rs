@@ -21,7 +21,7 @@ pub(crate) struct Helper {
 
 impl Helper {
     /// Starts it and waits until it listens.
-    pub(crate) fn start(arguments: &[String]) -> Self {
+    fn start(arguments: &[String]) -> Self {
         let program = env::current_exe().expect("a running program has a file");
         let mut command = launch::command(program);
         command
@@ -42,6 +42,11 @@ impl Helper {
     /// The instant responder.
     pub(crate) fn responder() -> Self {
         Self::start(&["responder".to_owned()])
+    }
+
+    /// A raw relay to a server.
+    pub(crate) fn relay(to: SocketAddr) -> Self {
+        Self::start(&["relay".to_owned(), to.to_string()])
     }
 
     /// Where a responder serves, as two ensembles.

@@ -100,7 +100,7 @@ impl Variant {
         let (address, pid, held) = match self.way {
             Way::Direct => (servers.home, None, Held::Nothing),
             Way::Relay => {
-                let helper = Helper::start(&["relay".to_owned(), servers.home.to_string()]);
+                let helper = Helper::relay(servers.home);
                 let [address, _] = helper.addresses;
                 (address, Some(helper.pid()), Held::Helper(helper))
             }
