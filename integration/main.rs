@@ -18,6 +18,8 @@ mod workload;
 #[cfg(test)]
 mod bed;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 #[expect(dead_code, reason = "the suite runs a short one only")]
 mod campaign;
 #[cfg(test)]

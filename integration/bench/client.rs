@@ -2,29 +2,18 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use hdrhistogram::Histogram;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use zoonet::wire::connect::{ConnectRequest, ConnectResponse};
-use zoonet::wire::frames::PREFIX;
-use zoonet::wire::jute::Writer;
-use zoonet::wire::opcode::OpCode;
-use zoonet::wire::{SessionId, Zxid};
 
-/// The znode read and written; on the other ensemble the same below `/other`.
-const PATH: &str = "/bench";
-const OTHER: &str = "/other/bench";
-
-/// Long enough that no session needs a ping while it is measured.
-const TIMEOUT: i32 = 30_000;
-
-/// Bytes of a reply's length and header.
-const HEADER: usize = 20;
+use super::process::Usage;
+use super::wire::{self, Intake};
 
 /// What the load looks like.
 #[derive(Clone, Debug)]
@@ -38,11 +27,29 @@ pub(crate) struct Shape {
     pub(crate) writes: usize,
 }
 
+impl Shape {
+    /// The znode read and written; on the other ensemble the same below `/other`. Its size stands
+    /// in its name, which is how the instant responder knows it.
+    fn paths(&self) -> [String; 2] {
+        ["", "/other"].map(|above| format!("{above}/bench-{}", self.value))
+    }
+}
+
+/// How much load there is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Amount {
+    For(Duration),
+    /// So many requests of each session.
+    Requests(usize),
+}
+
 /// What all sessions together saw.
 pub(crate) struct Outcome {
     /// Nanoseconds from a request to its reply.
     pub(crate) latency: Histogram<u64>,
     pub(crate) elapsed: Duration,
+    /// Processor time of the load itself.
+    pub(crate) cpu: Duration,
 }
 
 /// Sessions that are open.
@@ -71,26 +78,36 @@ impl Load {
         Ok(Self { runtime, sessions })
     }
 
-    /// Sends the load for a while, then waits for the replies still owed.
-    pub(crate) fn run(&mut self, duration: Duration) -> anyhow::Result<Outcome> {
-        let begun = Instant::now();
-        let until = begun + duration;
+    /// Sends the load, then waits for the replies still owed.
+    pub(crate) fn run(&mut self, amount: Amount) -> anyhow::Result<Outcome> {
+        let latency = Arc::new(Mutex::new(Histogram::new(3)?));
+        let (begun, before) = (Instant::now(), Usage::of_this_thread());
+        let (until, requests) = match amount {
+            Amount::For(duration) => (Some(begun + duration), usize::MAX),
+            Amount::Requests(requests) => (None, requests),
+        };
         let mut running = JoinSet::new();
-        for session in self.sessions.drain(..) {
-            running.spawn_on(session.run(until), self.runtime.handle());
+        for mut session in self.sessions.drain(..) {
+            session.left = requests;
+            let run = session.run(until, Arc::clone(&latency));
+            running.spawn_on(run, self.runtime.handle());
         }
-        let mut latency = Histogram::new(3)?;
         self.runtime.block_on(async {
             while let Some(ended) = running.join_next().await {
-                let (session, seen) = ended??;
-                latency.add(seen)?;
-                self.sessions.push(session);
+                self.sessions.push(ended??);
             }
             anyhow::Ok(())
         })?;
+        let cpu = Usage::of_this_thread().saturating_sub(before);
+        let elapsed = begun.elapsed();
+        let latency = latency
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Ok(Outcome {
             latency,
-            elapsed: begun.elapsed(),
+            elapsed,
+            cpu,
         })
     }
 
@@ -98,10 +115,7 @@ impl Load {
     pub(crate) fn close(self) -> anyhow::Result<()> {
         self.runtime.block_on(async {
             for mut session in self.sessions {
-                let close = Writer::default()
-                    .int(session.xid)
-                    .int(OpCode::CloseSession.number());
-                session.stream.write_all(&close.finish()).await?;
+                wire::end(&mut session.stream).await?;
             }
             Ok(())
         })
@@ -109,30 +123,12 @@ impl Load {
 }
 
 /// Creates what the load reads and writes.
-pub(crate) fn prepare(server: SocketAddr, value: usize) -> anyhow::Result<()> {
+pub(crate) fn prepare(server: SocketAddr, shape: &Shape) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        let (mut stream, _) = connect(server).await?;
-        let create = Writer::default()
-            .int(1)
-            .int(OpCode::Create.number())
-            .buffer(Some(PATH.as_bytes()))
-            .buffer(Some(&vec![b'v'; value]))
-            .count(1)
-            .int(31)
-            .buffer(Some(b"world"))
-            .buffer(Some(b"anyone"))
-            .int(0);
-        stream.write_all(&create.finish()).await?;
-        let reply = read_frame(&mut stream).await?;
-        ensure!(
-            reply.get(12..16) == Some(&[0; 4]),
-            "the znode was not created"
-        );
-        Ok(())
-    })
+    let [home, _] = shape.paths();
+    runtime.block_on(wire::create(server, &[&home], shape.value))
 }
 
 /// One client.
@@ -143,8 +139,9 @@ struct Session {
     requests: [[Vec<u8>; 2]; 2],
     shape: Shape,
     burst: Option<usize>,
-    /// Requests written and replies still owed, oldest first.
+    /// Requests written, those still to be, and replies still owed, oldest first.
     count: usize,
+    left: usize,
     owed: VecDeque<Instant>,
     intake: Intake,
 }
@@ -155,151 +152,61 @@ impl Session {
         shape: &Shape,
         burst: Option<usize>,
     ) -> anyhow::Result<Self> {
-        let (stream, _) = connect(address).await?;
-        let requests = [PATH, OTHER].map(|path| [read_of(path), write_of(path, shape.value)]);
+        let requests = shape
+            .paths()
+            .map(|path| [wire::read_of(&path), wire::write_of(&path, shape.value)]);
         Ok(Self {
-            stream,
+            stream: wire::connect(address).await?,
             xid: 1,
             requests,
             shape: shape.clone(),
             burst,
             count: 0,
+            left: 0,
             owed: VecDeque::new(),
             intake: Intake::default(),
         })
     }
 
-    async fn run(mut self, until: Instant) -> anyhow::Result<(Self, Histogram<u64>)> {
-        let mut latency = Histogram::new(3)?;
+    async fn run(
+        mut self,
+        until: Option<Instant>,
+        latency: Arc<Mutex<Histogram<u64>>>,
+    ) -> anyhow::Result<Self> {
         let mut out = Vec::new();
         self.send(self.shape.depth, &mut out).await?;
         while !self.owed.is_empty() {
             let replies = self.intake.read(&mut self.stream).await?;
             let now = Instant::now();
-            for sent in self.owed.drain(..replies) {
-                let taken = now.duration_since(sent).as_nanos();
-                latency.record(u64::try_from(taken)?)?;
+            {
+                let mut latency = latency.lock().unwrap_or_else(PoisonError::into_inner);
+                for sent in self.owed.drain(..replies) {
+                    let taken = now.duration_since(sent).as_nanos();
+                    latency.record(u64::try_from(taken)?)?;
+                }
             }
-            if now < until {
+            if until.is_none_or(|until| now < until) {
                 self.send(replies, &mut out).await?;
             }
         }
-        Ok((self, latency))
+        Ok(self)
     }
 
     /// Sends the next requests, all with one write.
     async fn send(&mut self, requests: usize, out: &mut Vec<u8>) -> anyhow::Result<()> {
         out.clear();
+        let requests = requests.min(self.left);
+        self.left -= requests;
         for _ in 0..requests {
             let turn = self.burst.map_or(0, |burst| self.count / burst % 2);
             let kind = usize::from(self.count * self.shape.writes % 100 + self.shape.writes > 99);
             let template = self.requests.get(turn).and_then(|kinds| kinds.get(kind));
-            let start = out.len();
-            out.extend_from_slice(template.context("there are two of two")?);
-            if let Some(xid) = out.get_mut(start + PREFIX..start + 2 * PREFIX) {
-                xid.copy_from_slice(&self.xid.to_be_bytes());
-            }
+            wire::append(out, template.context("there are two of two")?, self.xid);
             self.xid = self.xid.checked_add(1).unwrap_or(1);
             self.count += 1;
         }
         let now = Instant::now();
         self.owed.extend(std::iter::repeat_n(now, requests));
         Ok(self.stream.write_all(out).await?)
-    }
-}
-
-fn read_of(path: &str) -> Vec<u8> {
-    Writer::default()
-        .int(0)
-        .int(OpCode::GetData.number())
-        .buffer(Some(path.as_bytes()))
-        .bool(false)
-        .finish()
-}
-
-fn write_of(path: &str, value: usize) -> Vec<u8> {
-    Writer::default()
-        .int(0)
-        .int(OpCode::SetData.number())
-        .buffer(Some(path.as_bytes()))
-        .buffer(Some(&vec![b'v'; value]))
-        .int(-1)
-        .finish()
-}
-
-async fn connect(address: SocketAddr) -> anyhow::Result<(TcpStream, SessionId)> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let request = ConnectRequest {
-        last_zxid_seen: Zxid::NONE,
-        timeout: TIMEOUT,
-        session: SessionId::NONE,
-        password: vec![0; 16],
-        read_only: Some(false),
-    };
-    stream.write_all(&request.frame()).await?;
-    match ConnectResponse::parse(&read_frame(&mut stream).await?)? {
-        ConnectResponse::Granted(credentials) => Ok((stream, credentials.session)),
-        ConnectResponse::Refused => anyhow::bail!("the session was refused"),
-    }
-}
-
-async fn read_frame(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
-    let length = usize::try_from(stream.read_i32().await?)?;
-    let mut payload = vec![0; length];
-    stream.read_exact(&mut payload).await?;
-    Ok(payload)
-}
-
-/// Counts replies; what is in them is looked at no further than their error.
-struct Intake {
-    buffer: Vec<u8>,
-    filled: usize,
-    /// Bytes to come of a reply whose header was seen.
-    skip: usize,
-}
-
-impl Default for Intake {
-    fn default() -> Self {
-        Self {
-            buffer: vec![0; 256 * 1024],
-            filled: 0,
-            skip: 0,
-        }
-    }
-}
-
-impl Intake {
-    /// Reads once; how many replies that completed.
-    async fn read(&mut self, stream: &mut TcpStream) -> anyhow::Result<usize> {
-        let space = self.buffer.get_mut(self.filled..).unwrap_or_default();
-        let read = stream.read(space).await?;
-        ensure!(read > 0, "the connection was closed");
-        self.filled += read;
-        let mut replies = 0;
-        let mut at = 0;
-        loop {
-            let left = self.filled - at;
-            let skipped = self.skip.min(left);
-            at += skipped;
-            if self.skip > 0 {
-                self.skip -= skipped;
-                replies += usize::from(self.skip == 0);
-            }
-            let Some(header) = self
-                .buffer
-                .get(at..self.filled)
-                .and_then(|rest| rest.first_chunk::<HEADER>())
-            else {
-                break;
-            };
-            let [a, b, c, d, .., e, f, g, h] = *header;
-            let err = i32::from_be_bytes([e, f, g, h]);
-            ensure!(err == 0, "a request was answered with error {err}");
-            self.skip = PREFIX + usize::try_from(i32::from_be_bytes([a, b, c, d]))?;
-        }
-        self.buffer.copy_within(at..self.filled, 0);
-        self.filled -= at;
-        Ok(replies)
     }
 }

@@ -1,4 +1,4 @@
-//! What a request costs through the sidecar: the same load sent direct, through a raw relay and
+//! What a request costs through the sidecar: the same load sent direct, through other proxies and
 //! through zoonet, in turns, each in a process of its own. See README.md beside this file.
 
 #![expect(
@@ -9,10 +9,23 @@
 )]
 
 mod client;
+mod figures;
+mod goal;
+mod haproxy;
+mod memory;
+mod neighbours;
+mod paper;
+mod part;
+mod plot;
 mod process;
+mod proxies;
 mod relay;
-mod report;
 mod responder;
+mod results;
+mod suite;
+mod table;
+mod variant;
+mod wire;
 
 #[path = "../testbed"]
 #[expect(
@@ -31,24 +44,20 @@ mod testbed {
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use client::{Load, Shape};
-use process::{Helper, Usage};
-use report::{Report, Sample};
-use testbed::sidecar::{Setup, Sidecar};
-use testbed::zookeeper::{Ensemble, Plan};
+use client::Shape;
+use memory::Crowd;
+use process::Helper;
+use proxies::Effort;
+use results::{Raw, Results};
+use suite::Suite;
+use variant::{Servers, Variant, Way};
 
 /// The program under test, as cargo built it for this run: with the release profile.
 const ZOONET: &str = env!("CARGO_BIN_EXE_zoonet");
-
-/// Requests of one ensemble in a row where prefixes are mixed.
-const BURST: usize = 25;
-
-/// How long each variant runs before it is measured, each time.
-const WARM_UP: Duration = Duration::from_millis(150);
 
 #[derive(Parser)]
 #[command(name = "load", about)]
@@ -62,6 +71,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// All that the goals are judged by, with raw data, tables and plots: integration/measure.
+    Suite(Suite),
+    /// Makes tables, plots and verdicts anew of the raw data in a directory.
+    Report {
+        /// Where the suite wrote.
+        #[arg(long, default_value = "target/measure", value_name = "DIRECTORY")]
+        out: PathBuf,
+    },
     /// Against a server that answers at once, so that the proxy is what is measured.
     Instant {
         #[command(flatten)]
@@ -69,18 +86,24 @@ enum Command {
         /// The variants to run.
         #[arg(
             long,
+            value_enum,
             value_delimiter = ',',
             default_value = "direct,relay,zoonet,zoonet-map,zoonet-mix"
         )]
-        variants: Vec<String>,
+        variants: Vec<Way>,
     },
     /// Against stock ZooKeeper.
     Real {
         #[command(flatten)]
         run: Run,
         /// The variants to run.
-        #[arg(long, value_delimiter = ',', default_value = "direct,relay,zoonet")]
-        variants: Vec<String>,
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            default_value = "direct,relay,zoonet"
+        )]
+        variants: Vec<Way>,
         /// Voting servers; one is a standalone server.
         #[arg(long, default_value_t = 1)]
         voters: usize,
@@ -91,15 +114,15 @@ enum Command {
         #[arg(long, default_value_t = 2000)]
         sessions: usize,
         /// Ensembles each of them has read from: 1 or 2.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
         ensembles: u8,
+        /// How often, each time with a new process.
+        #[arg(long, default_value_t = 1)]
+        rounds: usize,
     },
     /// Internal: the instant responder, on two ports.
     #[command(hide = true)]
-    Responder {
-        /// Bytes of every znode's data.
-        value: usize,
-    },
+    Responder,
     /// Internal: the raw relay.
     #[command(hide = true)]
     Relay {
@@ -128,7 +151,7 @@ struct Run {
     /// Writes among the requests, percent.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
     writes: u8,
-    /// A program to run as the sidecar instead of the one just built, as variant NAME=PATH.
+    /// A program to run as the sidecar beside the one just built, as variant NAME=PATH.
     #[arg(long, value_name = "NAME=PATH")]
     against: Vec<String>,
     /// Writes every single result to this file, one JSON object per line.
@@ -136,198 +159,70 @@ struct Run {
     raw: Option<PathBuf>,
 }
 
-/// Something to send the load to.
-struct Variant {
-    name: String,
-    address: SocketAddr,
-    /// The proxy, if there is one.
-    pid: Option<i32>,
-    mixed: bool,
-    _held: Held,
-}
+impl Run {
+    fn shapes(&self) -> Vec<Shape> {
+        let depths = self.depth.iter();
+        let both = depths.flat_map(|depth| self.sessions.iter().map(move |many| (*depth, *many)));
+        both.map(|(depth, sessions)| Shape {
+            depth,
+            sessions,
+            value: self.value,
+            writes: usize::from(self.writes),
+        })
+        .collect()
+    }
 
-/// What must live as long as a variant is used.
-enum Held {
-    Nothing,
-    Helper(#[expect(dead_code, reason = "it is held, not used")] Helper),
-    Sidecar(#[expect(dead_code, reason = "it is held, not used")] Sidecar),
+    fn against(&self, ways: &[Way], servers: Servers, part: &str) -> anyhow::Result<()> {
+        let variants = Variant::all(ways, &self.against)?;
+        let effort = Effort {
+            rounds: self.rounds,
+            seconds: self.seconds,
+        };
+        let part = part::named(part).context("it is among the parts")?;
+        let mut raw = Raw::new(part, self.raw.as_deref())?;
+        proxies::measure(effort, &self.shapes(), &variants, servers, &mut raw)?;
+        println!("{}", raw.text());
+        Ok(())
+    }
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Suite(suite) => suite.run(),
+        Command::Report { out } => {
+            let report = Results::in_directory(out).render()?;
+            println!("{}", report.display());
+            Ok(())
+        }
         Command::Instant { run, variants } => {
-            let responder = Helper::start(&["responder".to_owned(), run.value.to_string()]);
-            let [home, other] = responder.addresses;
-            let one = Setup::new("home").servers("home", &[home]);
-            let two = one.clone().servers("other", &[other]);
-            let set = Variants {
-                home,
-                one: one.route("/", "home"),
-                two: two.route("/", "home").route("/other", "other"),
-            };
-            measure(&run, &set.start(&variants, &run.against)?)
+            let responder = Helper::responder();
+            run.against(&variants, responder.servers(), "instant")
         }
         Command::Real {
             run,
             variants,
             voters,
         } => {
-            let ensemble = Plan::new("home")
-                .voters(voters)
-                .heap_megabytes(1024)
-                .start();
-            let server = server(&ensemble);
-            client::prepare(server, run.value)?;
-            let set = Variants {
-                home: server,
-                one: Setup::new("home")
-                    .servers("home", &[server])
-                    .route("/", "home"),
-                two: Setup::new("home")
-                    .servers("home", &[server])
-                    .route("/", "home"),
-            };
-            measure(&run, &set.start(&variants, &run.against)?)
+            let real = suite::Real::start(voters);
+            real.prepare(&run.shapes())?;
+            run.against(&variants, real.servers(), "real")
         }
         Command::Memory {
             sessions,
             ensembles,
-        } => memory(sessions, (ensembles > 1).then_some(1)),
-        Command::Responder { value } => responder::run(value),
+            rounds,
+        } => {
+            let part = part::named("memory").context("it is among the parts")?;
+            let mut raw = Raw::new(part, None)?;
+            let crowd = Crowd {
+                sessions,
+                ensembles,
+            };
+            memory::measure(rounds, &[crowd], &[Way::Zoonet], &mut raw)?;
+            println!("{}", raw.text());
+            Ok(())
+        }
+        Command::Responder => responder::run(),
         Command::Relay { to } => relay::run(to),
     }
-}
-
-/// The server all variants talk to: with more than one, a follower, as most clients do.
-fn server(ensemble: &Ensemble) -> SocketAddr {
-    let servers = ensemble.servers();
-    let follower = servers
-        .iter()
-        .find(|server| server.role() != Some(testbed::zookeeper::Role::Leader));
-    follower
-        .or_else(|| servers.first())
-        .map_or_else(|| unreachable!("an ensemble has servers"), |s| s.address())
-}
-
-/// How each kind of variant is set up.
-struct Variants {
-    home: SocketAddr,
-    one: Setup,
-    two: Setup,
-}
-
-impl Variants {
-    fn start(&self, names: &[String], against: &[String]) -> anyhow::Result<Vec<Variant>> {
-        let mut all = Vec::new();
-        for name in names {
-            all.push(self.variant(name, name, ZOONET)?);
-            // Other builds run right beside the one they are compared with.
-            for other in against.iter().filter(|_| name.starts_with("zoonet")) {
-                let (label, program) = other
-                    .split_once('=')
-                    .ok_or_else(|| anyhow::anyhow!("--against takes NAME=PATH, not {other}"))?;
-                let label = name.replacen("zoonet", label, 1);
-                all.push(self.variant(&label, name, program)?);
-            }
-        }
-        Ok(all)
-    }
-
-    fn variant(&self, label: &str, kind: &str, program: &str) -> anyhow::Result<Variant> {
-        let sidecar = |setup: &Setup| {
-            let sidecar = setup.clone().log("info").start(program);
-            (sidecar.address(), sidecar.pid(), Held::Sidecar(sidecar))
-        };
-        let (address, pid, held) = match kind {
-            "direct" => (self.home, None, Held::Nothing),
-            "relay" => {
-                let helper = Helper::start(&["relay".to_owned(), self.home.to_string()]);
-                let [address, _] = helper.addresses;
-                (address, Some(helper.pid()), Held::Helper(helper))
-            }
-            "zoonet" => sidecar(&self.one),
-            "zoonet-map" | "zoonet-mix" => sidecar(&self.two),
-            _ => anyhow::bail!("no variant {kind}"),
-        };
-        Ok(Variant {
-            name: label.to_owned(),
-            address,
-            pid,
-            mixed: kind == "zoonet-mix",
-            _held: held,
-        })
-    }
-}
-
-fn measure(run: &Run, variants: &[Variant]) -> anyhow::Result<()> {
-    let mut report = Report::new(run.raw.as_deref())?;
-    let shapes = run
-        .depth
-        .iter()
-        .flat_map(|depth| run.sessions.iter().map(move |sessions| (*depth, *sessions)));
-    for (depth, sessions) in shapes {
-        let shape = Shape {
-            depth,
-            sessions,
-            value: run.value,
-            writes: usize::from(run.writes),
-        };
-        for round in 0..run.rounds {
-            for step in 0..variants.len() {
-                // Each round starts with another variant.
-                let Some(variant) = variants.get((round + step) % variants.len()) else {
-                    continue;
-                };
-                let sample = one_run(run, variant, &shape)?;
-                report.add(&variant.name, &shape, round, sample)?;
-            }
-        }
-        report.print(&shape);
-    }
-    Ok(())
-}
-
-fn one_run(run: &Run, variant: &Variant, shape: &Shape) -> anyhow::Result<Sample> {
-    let mut load = Load::open(variant.address, shape, variant.mixed.then_some(BURST))?;
-    load.run(WARM_UP)?;
-    let before = variant.pid.map(Usage::of);
-    let outcome = load.run(Duration::from_secs_f64(run.seconds))?;
-    let after = variant.pid.map(Usage::of);
-    load.close()?;
-    let cpu = after
-        .zip(before)
-        .map(|(after, before)| after.cpu.saturating_sub(before.cpu));
-    Ok(Sample::new(&outcome, cpu))
-}
-
-fn memory(sessions: usize, burst: Option<usize>) -> anyhow::Result<()> {
-    let responder = Helper::start(&["responder".to_owned(), "16".to_owned()]);
-    let [home, other] = responder.addresses;
-    let setup = Setup::new("home")
-        .servers("home", &[home])
-        .servers("other", &[other])
-        .route("/", "home")
-        .route("/other", "other");
-    let sidecar = setup.log("info").start(ZOONET);
-    let usage = || sidecar.pid().map(Usage::of).unwrap_or_default();
-    let idle = usage();
-    let shape = Shape {
-        depth: 1,
-        sessions,
-        value: 16,
-        writes: 0,
-    };
-    let mut load = Load::open(sidecar.address(), &shape, burst)?;
-    load.run(Duration::from_millis(500))?;
-    std::thread::sleep(Duration::from_millis(500));
-    let full = usage();
-    load.close()?;
-    let per_session = full.resident.saturating_sub(idle.resident) as f64 / sessions as f64;
-    println!(
-        "idle {:.1} MiB; with {sessions} sessions {:.1} MiB: {:.1} KiB per session",
-        idle.resident as f64 / f64::from(1 << 20),
-        full.resident as f64 / f64::from(1 << 20),
-        per_session / 1024.0,
-    );
-    Ok(())
 }

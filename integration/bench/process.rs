@@ -3,9 +3,11 @@
 use std::env;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use super::variant::Servers;
 use crate::testbed::launch::{self, Lines, Process};
 
 const START: Duration = Duration::from_secs(10);
@@ -19,7 +21,7 @@ pub(crate) struct Helper {
 
 impl Helper {
     /// Starts it and waits until it listens.
-    pub(crate) fn start(arguments: &[String]) -> Self {
+    fn start(arguments: &[String]) -> Self {
         let program = env::current_exe().expect("a running program has a file");
         let mut command = launch::command(program);
         command
@@ -35,6 +37,23 @@ impl Helper {
         };
         let addresses = [next(), next()];
         Self { process, addresses }
+    }
+
+    /// The instant responder.
+    pub(crate) fn responder() -> Self {
+        Self::start(&["responder".to_owned()])
+    }
+
+    /// A raw relay to a server.
+    pub(crate) fn relay(to: SocketAddr) -> Self {
+        Self::start(&["relay".to_owned(), to.to_string()])
+    }
+
+    /// Where a responder serves, as two ensembles.
+    pub(crate) fn servers(&self) -> Servers {
+        let [home, other] = self.addresses;
+        let other = Some(other);
+        Servers { home, other }
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -54,14 +73,12 @@ pub(crate) struct Usage {
 impl Usage {
     /// Reads it; a process that is gone has used nothing.
     pub(crate) fn of(pid: i32) -> Self {
-        // Nanoseconds, unlike the clock ticks of /proc/PID/stat.
         let threads = fs::read_dir(format!("/proc/{pid}/task"));
-        let nanoseconds = threads
+        let cpu = threads
             .into_iter()
             .flatten()
             .flatten()
-            .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-            .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
+            .map(|thread| scheduled(&thread.path()))
             .sum();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let resident = status
@@ -70,8 +87,20 @@ impl Usage {
             .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
             .unwrap_or(0);
         Self {
-            cpu: Duration::from_nanos(nanoseconds),
+            cpu,
             resident: resident * 1024,
         }
     }
+
+    /// Processor time of the calling thread.
+    pub(crate) fn of_this_thread() -> Duration {
+        scheduled(Path::new("/proc/thread-self"))
+    }
+}
+
+/// How long a thread was on a processor: in nanoseconds, unlike the clock ticks of `stat`.
+fn scheduled(thread: &Path) -> Duration {
+    let line = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+    let first = line.split(' ').next().and_then(|word| word.parse().ok());
+    Duration::from_nanos(first.unwrap_or(0))
 }
