@@ -124,6 +124,18 @@ fn the_quorum_barrier_holds_over_faults_too() {
     assert_eq!(short("quorum", &kinds).violation, None);
 }
 
+#[cfg(test)]
+#[test]
+fn elided_barriers_hold_over_faults_too() {
+    let kinds = [
+        fault::Kind::Leader,
+        fault::Kind::Wire,
+        fault::Kind::Crash,
+        fault::Kind::Client,
+    ];
+    assert_eq!(short("elided", &kinds).violation, None);
+}
+
 /// What the load sees is looked at closely enough: without a barrier it is not OSC(U).
 #[cfg(test)]
 #[test]

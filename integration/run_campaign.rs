@@ -45,7 +45,8 @@ struct Options {
     /// How long it goes on.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// What the sidecars put in front of reads: sync, quorum, or none, which must fail.
+    /// What the sidecars put in front of reads: sync, quorum, elided (sync, and `elide_barriers`), or
+    /// none, which must fail.
     #[arg(long, default_value = "sync")]
     barrier: String,
 }

@@ -78,6 +78,11 @@ fn with_quorum_none_is_found() {
     assert_eq!(violation("quorum"), None);
 }
 
+#[test]
+fn with_elided_barriers_none_is_found() {
+    assert_eq!(violation("elided"), None);
+}
+
 /// As scripts use it: the program's own verdict about files.
 #[test]
 fn the_program_ends_with_its_verdict() {

@@ -48,7 +48,7 @@ pub use event::{ClientFault, Event, LegFault, Loss};
 pub use legs::ParkedLeg;
 pub use meter::{Meter, Replied};
 pub use settings::{OnExpiry, OnUnreachable, Policy, Settings};
-pub use switch::Barrier;
+pub use switch::{Barrier, Shown};
 
 use crate::route::EnsembleId;
 use crate::wire::connect::Credentials;
@@ -214,6 +214,7 @@ impl Session {
             ticked: now,
             outputs: VecDeque::new(),
         };
+        session.switch.elide(session.settings.eliding());
         session.introduce(home, now);
         session
     }
@@ -309,6 +310,7 @@ impl Session {
             return;
         }
         self.switch.reload(Map::of(&settings.routes));
+        self.switch.elide(settings.eliding());
         self.settings = settings;
         let live = |(ensemble, leg): (EnsembleId, &Leg)| leg.is_live().then_some(ensemble);
         let remotes: Vec<EnsembleId> = self.legs.remotes().filter_map(live).collect();

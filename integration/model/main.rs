@@ -24,6 +24,8 @@ mod bounds;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod elision;
+#[cfg(test)]
 mod ensemble;
 #[cfg(test)]
 mod explore;

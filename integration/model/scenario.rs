@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ensemble::Server;
 use zoonet::route::{BarrierKind, EnsembleId, RouteMap};
-use zoonet::session::{Policy, Settings};
+use zoonet::session::{Policy, Settings, Shown};
 use zoonet::wire::words::Role;
 
 /// The ensembles. Both hold one znode; the routes of all clients are the same.
@@ -129,6 +129,8 @@ pub(crate) struct Scenario {
     /// How many requests a client has unanswered at most.
     pub(crate) window: usize,
     pub(crate) barrier: BarrierKind,
+    /// Whether barriers are left out, and how it is told when.
+    pub(crate) elide: Option<Shown>,
     /// What the lagging servers are.
     pub(crate) lagging: Role,
     pub(crate) roles: Roles,
@@ -147,6 +149,7 @@ impl Scenario {
             clients,
             window: 2,
             barrier: BarrierKind::Sync,
+            elide: None,
             lagging: Role::Observer,
             roles: Roles::AtOnce,
             replies: Replies::Prompt,
@@ -176,6 +179,10 @@ impl Scenario {
     pub(crate) fn settings(&self, home: EnsembleId) -> Arc<Settings> {
         let rules = vec![(b"/".to_vec(), US, None), (b"/eu".to_vec(), EU, None)];
         let routes = RouteMap::new(home, rules).expect("these routes have no fault");
-        Arc::new(Settings::new(routes, vec![Policy::from(self.barrier); 2]))
+        let policy = Policy {
+            elide_barriers: self.elide,
+            ..Policy::from(self.barrier)
+        };
+        Arc::new(Settings::new(routes, vec![policy; 2]))
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Shape {
     pub(super) barrier: Barrier,
     /// Whether clients have a session on every ensemble from the start.
     pub(super) warm: bool,
+    /// What `elide_barriers` says.
+    pub(super) elide: &'static str,
     /// Between a sidecar and the servers elsewhere, milliseconds.
     pub(super) wan: u64,
     /// From a leader to a server, milliseconds, at most.
@@ -213,6 +215,9 @@ impl Plan {
             lag: *random.choice(&[5, 50, 400, 1_500]).unwrap_or(&5),
             chance: random.u64(..),
             warm: random.u8(..4) == 0,
+            elide: random
+                .choice(&["false", "true", "header"])
+                .unwrap_or(&"false"),
         };
         let clients = random.usize(2..=6);
         let (operations, clashes, cuts) =
@@ -320,10 +325,11 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}{} ensembles, barrier {}, timeout {} ms, WAN {} ms, lag up to {} ms",
+            "{}{} ensembles, barrier {}, elided {}, timeout {} ms, WAN {} ms, lag up to {} ms",
             self.ensembles,
             if self.warm { " warm" } else { "" },
             self.barrier.word(),
+            self.elide,
             self.timeout,
             self.wan,
             self.lag

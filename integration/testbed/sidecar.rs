@@ -87,8 +87,14 @@ impl Setup {
         self.ensemble_key(name, &format!("prefer: {}", list(servers)))
     }
 
-    /// Sets the barrier of an ensemble added before: `sync`, `quorum` or `none`.
+    /// Sets the barrier of an ensemble added before: `sync`, `quorum` or `none`; or `elided`, a
+    /// `sync` that is left out where it may be.
     pub(crate) fn barrier(self, name: &str, barrier: &str) -> Self {
+        if barrier == "elided" {
+            return self
+                .ensemble_key(name, "barrier: sync")
+                .ensemble_key(name, "elide_barriers: true");
+        }
         self.ensemble_key(name, &format!("barrier: {barrier}"))
     }
 

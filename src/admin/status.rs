@@ -58,6 +58,8 @@ struct Counters {
     errors: u64,
     switches: u64,
     barriers: u64,
+    /// Barriers left out.
+    elided: u64,
     /// How many replies took how long; see `latency_bounds_seconds`.
     latency: Vec<u64>,
     barrier_latency: Vec<u64>,
@@ -164,6 +166,7 @@ impl From<Figures> for Counters {
             errors: figures.errors,
             switches: figures.switches,
             barriers: figures.barriers,
+            elided: figures.elided,
             latency: figures.latency.0.to_vec(),
             barrier_latency: figures.barrier_latency.0.to_vec(),
         }

@@ -184,6 +184,7 @@ impl Checker {
                     scalar::on_expiry,
                 ),
                 warm: self.or(raw.warm.as_ref(), false, scalar::boolean),
+                elide_barriers: self.or(raw.elide_barriers.as_ref(), None, scalar::elide_barriers),
             },
             tls: self.server_tls(raw.tls.as_ref()),
             credentials: raw.credentials.as_ref().map(|file| self.file(file)),

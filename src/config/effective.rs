@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{ClientTls, Config, Ensemble, LogFormat, Place, Server, ServerTls};
-use crate::session::{OnExpiry, OnUnreachable};
+use crate::session::{OnExpiry, OnUnreachable, Shown};
 
 #[derive(Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the keys are what they are")]
@@ -58,6 +58,7 @@ struct Upstream {
     on_unreachable: &'static str,
     on_expiry: &'static str,
     warm: bool,
+    elide_barriers: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<ToServers>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +165,11 @@ impl Upstream {
                 OnExpiry::Keep => "keep",
             },
             warm: ensemble.policy.warm,
+            elide_barriers: match ensemble.policy.elide_barriers {
+                None => "false",
+                Some(Shown::Stat) => "true",
+                Some(Shown::Header) => "header",
+            },
             tls: ensemble.tls.as_ref().map(ToServers::of),
             credentials: ensemble.credentials.as_deref().map(shown),
         }

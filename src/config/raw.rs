@@ -86,6 +86,8 @@ pub(super) struct RawEnsemble {
     #[serde(default, deserialize_with = "given")]
     pub(super) warm: Option<Text>,
     #[serde(default, deserialize_with = "given")]
+    pub(super) elide_barriers: Option<Text>,
+    #[serde(default, deserialize_with = "given")]
     pub(super) tls: Option<Spanned<RawTls>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) credentials: Option<Text>,

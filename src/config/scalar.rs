@@ -10,7 +10,7 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::{Complaint, LogFormat, Place, Server};
 use crate::route::BarrierKind;
-use crate::session::{OnExpiry, OnUnreachable};
+use crate::session::{OnExpiry, OnUnreachable, Shown};
 use crate::wire::words::Word;
 
 const COUNT: &str = "1 to 1000000";
@@ -173,7 +173,16 @@ pub(super) fn on_expiry(found: &str) -> Result<OnExpiry, Complaint> {
     }
 }
 
-fn word(found: &str, allowed: [&str; 2]) -> Complaint {
+pub(super) fn elide_barriers(found: &str) -> Result<Option<Shown>, Complaint> {
+    match found {
+        "false" => Ok(None),
+        "true" => Ok(Some(Shown::Stat)),
+        "header" => Ok(Some(Shown::Header)),
+        _ => Err(word(found, ["true", "false", "header"])),
+    }
+}
+
+fn word<const N: usize>(found: &str, allowed: [&str; N]) -> Complaint {
     Complaint::Word {
         found: found.to_owned(),
         allowed: allowed.map(str::to_owned).to_vec(),

@@ -4,7 +4,7 @@ use super::event::{Event, LegFault, Loss};
 use super::leg::Owner;
 use super::meter::{Meter, Replied};
 use super::pipeline::{Owed, Ready, Source, Stamp};
-use super::switch::Trust;
+use super::switch::{self, Trust};
 use super::translate::{self, Names, Owners, Seen};
 use super::{End, Output, Phase, Session, Tick, Verdict, spread};
 use crate::route::EnsembleId;
@@ -170,6 +170,7 @@ impl Session {
             let event = WatchEvent::parse(payload)?;
             self.legs.get(ensemble).ledger.fired(event.kind, event.path);
         }
+        self.switch.tells(ensemble);
         let rooted = self.settings.is_rooted(ensemble);
         let names = Names {
             routes: &self.settings.routes,
@@ -250,7 +251,13 @@ impl Session {
             stamp,
         } = answer;
         let shape = op.shape();
-        let verdict = match self.switch.answered(ensemble, shape.access, &header) {
+        let trust = self.switch.answered(ensemble, shape.access, &header);
+        if self.switch.elides() {
+            let by = self.settings.shown();
+            self.switch
+                .shows(ensemble, switch::shown(by, op, &header, payload));
+        }
+        let verdict = match trust {
             // One that arms watches shows nothing that could be too old, and it has armed them.
             Trust::Withhold if !matches!(shape.target, Target::WatchLists(_)) => {
                 self.happened(Event::ReadWithheld { ensemble });
@@ -290,6 +297,7 @@ impl Session {
         self.leg_lost(ensemble, Loss::Broken(fault), now);
     }
 
+    #[inline]
     fn passes(&mut self, seq: u32, op: OpCode) -> bool {
         self.phase == Phase::Open && op != OpCode::CloseSession && self.pipeline.passes(seq)
     }
@@ -338,7 +346,7 @@ impl Session {
             return;
         };
         let (xid, op, operations) = (owed.xid, owed.op, owed.operations);
-        if owed.gather.is_none() {
+        if owed.parts().is_none() {
             let frame = Writer::with_capacity(payload.len()).raw(payload).finish();
             self.pipeline.ready(seq, frame, stamp, source);
             return;

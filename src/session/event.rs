@@ -25,6 +25,11 @@ pub enum Event {
         /// Which.
         barrier: Barrier,
     },
+    /// A read after a switch went out without a barrier, as the client had learned nothing.
+    BarrierElided {
+        /// Where.
+        ensemble: EnsembleId,
+    },
     /// A barrier was answered in a way that shows that it was not ordered.
     BarrierFailed {
         /// Where.

@@ -304,7 +304,11 @@ impl Session {
             self.outputs
                 .push_back(Output::Happened(Event::Switched { from, to, drain }));
         }
-        let Go::Behind(barrier) = go else { return };
+        let barrier = match go {
+            Go::Forward => return,
+            Go::Elided => return self.happened(Event::BarrierElided { ensemble: to }),
+            Go::Behind(barrier) => barrier,
+        };
         let xid = leg.own_xid();
         let frame = match barrier {
             Barrier::Sync => request::sync(xid),

@@ -1,6 +1,9 @@
 //! What all sessions of a configuration share.
 
+use std::collections::BTreeSet;
+
 use super::Identity;
+use super::switch::Shown;
 use crate::route::{BarrierKind, EnsembleId, RouteMap};
 use crate::wire::frames;
 
@@ -36,6 +39,9 @@ pub struct Policy {
     /// Whether its leg is opened with the client's session and kept, instead of being opened by the
     /// first request for it and closed when it has been idle.
     pub warm: bool,
+    /// Whether the barrier of a read that switches to it is left out where the client has learned
+    /// nothing elsewhere since the last, and how that is told.
+    pub elide_barriers: Option<Shown>,
 }
 
 impl From<BarrierKind> for Policy {
@@ -133,6 +139,22 @@ impl Settings {
                     .iter()
                     .any(|rule| rule.ensemble() == *ensemble)
         })
+    }
+
+    /// The ensembles on which barriers may be left out.
+    pub(super) fn eliding(&self) -> BTreeSet<EnsembleId> {
+        let ensembles = (0..).map(EnsembleId::new).zip(&self.policies);
+        let on = ensembles.filter(|(_, policy)| policy.elide_barriers.is_some());
+        on.map(|(ensemble, _)| ensemble).collect()
+    }
+
+    /// How it is told what replies show: with care, where ensembles differ in this.
+    pub(super) fn shown(&self) -> Shown {
+        let each = self
+            .policies
+            .iter()
+            .filter_map(|policy| policy.elide_barriers);
+        each.max().unwrap_or_default()
     }
 
     pub(super) fn policy(&self, ensemble: EnsembleId) -> Policy {

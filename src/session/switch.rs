@@ -17,11 +17,20 @@
 //! * 2026-11: for the same reason a client's own `sync` gets the quorum barrier in front where a
 //!   `sync` of ours would not do. Taken as a lead there, it would let a stale read through.
 
+mod elision;
+
+use std::collections::BTreeSet;
+
 use super::Origin;
 use crate::route::{BarrierKind, EnsembleId, RouteMap};
+use crate::wire::Zxid;
 use crate::wire::opcode::Access;
 use crate::wire::reply::ReplyHeader;
 use crate::wire::words::Role;
+
+use elision::Elision;
+pub use elision::Shown;
+pub(super) use elision::shown;
 
 /// How far the ordered operation is that makes later reads on the current ensemble fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +57,8 @@ pub enum Barrier {
 pub(super) enum Go {
     /// As it is.
     Forward,
+    /// As it is, although it is the first read after a switch: the last lead there will do.
+    Elided,
     /// With this barrier right in front of it on the same leg.
     Behind(Barrier),
 }
@@ -86,6 +97,8 @@ pub(super) struct Switch {
     current: EnsembleId,
     lead: Lead,
     map: Map,
+    /// Set where barriers may be left out.
+    elision: Option<Box<Elision>>,
 }
 
 impl Switch {
@@ -98,7 +111,14 @@ impl Switch {
             current: home,
             lead: if led { Lead::Happened } else { Lead::None },
             map,
+            elision: None,
         }
+    }
+
+    /// Barriers may be left out on these ensembles. Nothing is known of what was done before.
+    pub(super) fn elide(&mut self, on: BTreeSet<EnsembleId>) {
+        let applies = self.map == Map::Composed && !on.is_empty();
+        self.elision = applies.then(|| Box::new(Elision::new(on)));
     }
 
     /// The ensemble touched last.
@@ -131,6 +151,13 @@ impl Switch {
             return Go::Forward;
         }
         self.current = to;
+        if let Some(elision) = &mut self.elision {
+            if access == Access::Read && elision.covers(to) {
+                self.lead = Lead::Happened;
+                return Go::Elided;
+            }
+            elision.asks(to);
+        }
         self.lead = Lead::Asked;
         match (access, effective(kind, role)) {
             (Access::Ordered | Access::Control, _) => Go::Forward,
@@ -139,6 +166,9 @@ impl Switch {
             (Access::Read | Access::Sync, Some(barrier)) => Go::Behind(barrier),
             (Access::Read | Access::Sync, None) => {
                 self.lead = Lead::Happened;
+                if let Some(elision) = &mut self.elision {
+                    elision.failed();
+                }
                 Go::Forward
             }
         }
@@ -161,8 +191,18 @@ impl Switch {
                     // A `sync` is a lead only where it was let through as one: not where a quorum
                     // barrier in front of it has failed.
                     (true, Access::Sync, Lead::None) => {}
-                    (true, _, _) => self.lead = Lead::Happened,
-                    (false, _, Lead::Asked) => self.lead = Lead::None,
+                    (true, _, _) => {
+                        self.lead = Lead::Happened;
+                        if let Some(elision) = &mut self.elision {
+                            elision.led();
+                        }
+                    }
+                    (false, _, Lead::Asked) => {
+                        self.lead = Lead::None;
+                        if let Some(elision) = &mut self.elision {
+                            elision.failed();
+                        }
+                    }
                     (false, _, Lead::None | Lead::Happened) => {}
                 }
                 Trust::Show
@@ -178,10 +218,33 @@ impl Switch {
         self.map = map;
     }
 
+    /// Whether it matters what replies show.
+    #[inline]
+    pub(super) const fn elides(&self) -> bool {
+        self.elision.is_some()
+    }
+
+    /// A reply to the client's request has shown it what `from` was at this zxid.
+    pub(super) fn shows(&mut self, from: EnsembleId, zxid: Zxid) {
+        if let Some(elision) = &mut self.elision {
+            elision.shows(from, zxid);
+        }
+    }
+
+    /// An event has told the client of a change on `from`.
+    pub(super) fn tells(&mut self, from: EnsembleId) {
+        if let Some(elision) = &mut self.elision {
+            elision.learns(from);
+        }
+    }
+
     /// A leg's connection is gone: barriers belong to a connection.
     pub(super) fn lost(&mut self, ensemble: EnsembleId) {
         if self.current == ensemble && self.map == Map::Composed {
             self.lead = Lead::None;
+        }
+        if let Some(elision) = &mut self.elision {
+            elision.lost(ensemble);
         }
     }
 }

@@ -5,6 +5,7 @@ mod bounds;
 mod close;
 mod cost;
 mod described;
+mod eliding;
 mod gathered;
 mod identities;
 mod liveness;

@@ -89,6 +89,8 @@ families! {
         "How long a switch waited for what was outstanding on the ensemble it left.";
     BARRIERS = Counter, "zoonet_barriers_total", ["ensemble", "kind"],
         "Barriers put in front of reads.";
+    BARRIERS_ELIDED = Counter, "zoonet_barriers_elided_total", ["ensemble"],
+        "Barriers left out (`elide_barriers`): reads after a switch in front of which none was needed.";
     BARRIER_LATENCY = Histogram, "zoonet_barrier_duration_seconds", ["ensemble"],
         "From when a barrier went out to when its answer came in.";
     BARRIER_FAILURES = Counter, "zoonet_barrier_failures_total", ["ensemble"],
@@ -186,6 +188,7 @@ counters! {
         switches: SWITCHES [];
         sync_barriers: BARRIERS ["sync"];
         quorum_barriers: BARRIERS ["quorum"];
+        elided_barriers: BARRIERS_ELIDED [];
         barrier_failures: BARRIER_FAILURES [];
         withheld_reads: WITHHELD_READS [];
         legs_open: LEGS ["open"];

@@ -244,6 +244,9 @@ impl Telemetry {
                     Barrier::Quorum => &counters.quorum_barriers,
                 });
             }
+            Event::BarrierElided { ensemble } => {
+                self.count(*ensemble, |counters| &counters.elided_barriers);
+            }
             Event::BarrierFailed { ensemble, .. } => {
                 self.count(*ensemble, |counters| &counters.barrier_failures);
             }

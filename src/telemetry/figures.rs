@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     pub(crate) switches: u64,
     /// Barriers put in front of reads.
     pub(crate) barriers: u64,
+    /// Barriers left out.
+    pub(crate) elided: u64,
     /// From when a request went out to when its reply came in.
     pub(crate) latency: Spread,
     /// The same of barriers.
@@ -51,6 +53,7 @@ impl Figures {
             switches: counted.counters.switches.value(),
             barriers: counted.counters.sync_barriers.value()
                 + counted.counters.quorum_barriers.value(),
+            elided: counted.counters.elided_barriers.value(),
             barrier_latency: Spread::of(&counted.barrier),
             ..Self::default()
         };
@@ -102,10 +105,12 @@ mod tests {
         counted.counters.switches.add(3);
         counted.counters.sync_barriers.add(4);
         counted.counters.quorum_barriers.add(1);
+        counted.counters.elided_barriers.add(7);
         counted.barrier.observe(60_000_000);
         let figures = Figures::of(&counted);
         assert_eq!((figures.requests, figures.errors), (4, 2));
         assert_eq!((figures.switches, figures.barriers), (3, 5));
+        assert_eq!(figures.elided, 7);
         assert_eq!(figures.latency.0[..3], [2, 1, 0]);
         assert_eq!(figures.latency.0.iter().sum::<u64>(), 3);
         assert_eq!(figures.barrier_latency.0.last(), Some(&1));

@@ -70,6 +70,9 @@ impl Watcher {
             Event::BarrierPlaced { ensemble, barrier } => {
                 tracing::trace!(parent: &leg(*ensemble), ?barrier, "barrier placed");
             }
+            Event::BarrierElided { ensemble } => {
+                tracing::trace!(parent: &leg(*ensemble), "barrier left out");
+            }
             Event::BarrierFailed { ensemble, err } => {
                 tracing::warn!(parent: &leg(*ensemble), err, "barrier failed");
             }
@@ -132,6 +135,7 @@ impl Watcher {
             }
             Event::Switched { .. }
             | Event::BarrierPlaced { .. }
+            | Event::BarrierElided { .. }
             | Event::BarrierFailed { .. }
             | Event::ReadWithheld { .. }
             | Event::Failed { .. }

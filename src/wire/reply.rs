@@ -9,6 +9,12 @@ pub const HEADER: usize = 16;
 /// Bytes of a Stat, always the last ones of a reply that carries one.
 pub const STAT: usize = 68;
 
+/// Where `czxid`, `mzxid`, `aversion` and `pzxid` stand in a Stat.
+const CREATED: usize = 0;
+const MODIFIED: usize = 8;
+const ACL_VERSION: usize = 40;
+const CHILDREN_MODIFIED: usize = 60;
+
 /// Where `ephemeralOwner` stands in a Stat.
 const OWNER: usize = 44;
 
@@ -80,6 +86,18 @@ pub fn swap_last_owner(payload: &mut [u8], one: SessionId, other: SessionId) {
     {
         swap_owner(payload, stat, one, other);
     }
+}
+
+/// The youngest zxid in the Stat that a payload ends with: the transaction that last changed what a
+/// read of the znode returns. `None` where there is no Stat, or where the znode's ACL was set since it
+/// was made, which leaves no zxid.
+#[must_use]
+pub fn youngest(payload: &[u8]) -> Option<Zxid> {
+    let stat = payload.len().checked_sub(STAT).filter(|at| *at >= HEADER)?;
+    let long = |at: usize| Reader::from(payload, stat + at).long("zxid").ok();
+    let acl_version = Reader::from(payload, stat + ACL_VERSION).int("aversion");
+    let zxids = [long(CREATED)?, long(MODIFIED)?, long(CHILDREN_MODIFIED)?];
+    (acl_version == Ok(0)).then(|| Zxid(zxids.into_iter().fold(0, i64::max)))
 }
 
 /// A watch event.

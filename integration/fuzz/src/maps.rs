@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use zoonet::route::{BarrierKind, EnsembleId, RouteMap};
-use zoonet::session::{OnExpiry, OnUnreachable, Policy, Settings};
+use zoonet::session::{OnExpiry, OnUnreachable, Policy, Settings, Shown};
 
 /// How many ensembles every map has; the first is home.
 pub(crate) const ENSEMBLES: u16 = 4;
@@ -71,12 +71,16 @@ pub(crate) fn settings(u: &mut Unstructured<'_>) -> Result<Arc<Settings>> {
     let routes = RouteMap::new(EnsembleId::new(0), entries).expect("the maps above are sound");
     let policies = vec![
         Policy::from(BarrierKind::Sync),
-        Policy::from(BarrierKind::Sync),
+        Policy {
+            elide_barriers: Some(Shown::Stat),
+            ..Policy::from(BarrierKind::Sync)
+        },
         Policy {
             barrier: BarrierKind::Quorum,
             on_unreachable: OnUnreachable::Disconnect,
             on_expiry: OnExpiry::Keep,
             warm: false,
+            elide_barriers: Some(Shown::Header),
         },
         Policy {
             warm: true,

@@ -1,6 +1,7 @@
 //! Which parts are taken out, and what must fall without them.
 
 use crate::bounds;
+use crate::elision;
 use crate::properties::{COMES_BACK, LEAK, NO_DEADLOCK, NO_TIMER, ONE_AT_A_TIME, ORDER, REPLIES};
 use crate::scenario::{Scenario, Start};
 use zoonet::route::BarrierKind;
@@ -15,7 +16,7 @@ pub(super) struct Mutation {
     pub(super) instead: &'static str,
 }
 
-pub(super) const MUTATIONS: [Mutation; 13] = [
+pub(super) const MUTATIONS: [Mutation; 18] = [
     Mutation {
         name: "no drain",
         file: "src/session/request.rs",
@@ -36,10 +37,10 @@ pub(super) const MUTATIONS: [Mutation; 13] = [
     Mutation {
         name: "a failed lead stays one",
         file: "src/session/switch.rs",
-        needle: "(false, _, Lead::Asked) => self.lead = Lead::None,",
+        needle: "(false, _, Lead::Asked) => {
+                        self.lead = Lead::None;",
         instead: "(false, _, Lead::Asked) => {
-            self.lead = if MUTATED { Lead::Happened } else { Lead::None };
-        }",
+                        self.lead = if MUTATED { Lead::Happened } else { Lead::None };",
     },
     Mutation {
         name: "withheld reads are shown",
@@ -105,6 +106,42 @@ pub(super) const MUTATIONS: [Mutation; 13] = [
         needle: "if !self.pipeline.flows() {",
         instead: "if !MUTATED && !self.pipeline.flows() {",
     },
+    Mutation {
+        name: "barriers are elided for ever",
+        file: "src/session/switch/elision.rs",
+        needle: "self.covered.get(&to).is_some_and(known)",
+        instead: "self.covered.get(&to).is_some_and(|covered| MUTATED || known(covered))",
+    },
+    Mutation {
+        name: "updates elsewhere are no news",
+        file: "src/session/switch/elision.rs",
+        needle: "let is_read = matches!(op,",
+        instead: "if MUTATED && op == OpCode::SetData {
+        return Zxid::NONE;
+    }
+    let is_read = matches!(op,",
+    },
+    Mutation {
+        name: "leads outlive their connection",
+        file: "src/session/switch.rs",
+        needle: "elision.lost(ensemble);",
+        instead: "if !MUTATED { elision.lost(ensemble); }",
+    },
+    Mutation {
+        name: "leads cover what is seen when they are answered",
+        file: "src/session/switch/elision.rs",
+        needle: "self.covered.insert(to, seen);",
+        instead: "self.covered.insert(to, if MUTATED { self.seen.clone() } else { seen });",
+    },
+    Mutation {
+        name: "barriers that failed cover as well",
+        file: "src/session/switch/elision.rs",
+        needle: "    pub(super) fn failed(&mut self) {",
+        instead: "    pub(super) fn failed(&mut self) {
+        if MUTATED {
+            self.led();
+        }",
+    },
 ];
 
 /// A look for what a mutation breaks.
@@ -116,7 +153,7 @@ pub(super) struct Hunt {
     pub(super) falls: Option<&'static str>,
 }
 
-pub(super) const HUNTS: [Hunt; 19] = [
+pub(super) const HUNTS: [Hunt; 26] = [
     Hunt {
         mutations: &[],
         scenario: Scenario::smallest,
@@ -211,6 +248,41 @@ pub(super) const HUNTS: [Hunt; 19] = [
         mutations: &["a drain releases nothing"],
         scenario: Scenario::smallest,
         falls: Some(NO_TIMER),
+    },
+    Hunt {
+        mutations: &["barriers are elided for ever"],
+        scenario: elision::misled_by_stat,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["barriers are elided for ever"],
+        scenario: elision::misled_by_header,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["updates elsewhere are no news"],
+        scenario: elision::writer,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["leads outlive their connection"],
+        scenario: elision::moves_between_reads,
+        falls: None,
+    },
+    Hunt {
+        mutations: &["leads outlive their connection", "legs forget their zxid"],
+        scenario: elision::moves_between_reads,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["leads cover what is seen when they are answered"],
+        scenario: elision::misled_by_stat,
+        falls: None,
+    },
+    Hunt {
+        mutations: &["barriers that failed cover as well"],
+        scenario: elision::barrier_turned_away,
+        falls: Some(ORDER),
     },
 ];
 

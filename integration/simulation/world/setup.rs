@@ -148,10 +148,11 @@ fn sidecar(number: usize, shape: &Shape) -> Sidecar {
             format!(", prefer: [\"{}:2181\"]", name(number, SERVERS - 1))
         };
         text.push_str(&format!(
-            "  {ensemble}: {{ servers: [{}]{prefer}, barrier: {}, warm: {} }}\n",
+            "  {ensemble}: {{ servers: [{}]{prefer}, barrier: {}, warm: {}, elide_barriers: {} }}\n",
             servers.join(", "),
             shape.barrier.word(),
-            shape.warm
+            shape.warm,
+            shape.elide
         ));
     }
     text.push_str("routes:\n  /: us\n  /eu: eu\n");

@@ -120,6 +120,7 @@ const PLOTS = [
   { id: "plot-p99", points: (name) => latencies(name, 0.99), unit: "ms" },
   { id: "plot-switches", points: (name) => rates(name, "switches"), unit: "per second" },
   { id: "plot-barriers", points: (name) => rates(name, "barriers"), unit: "per second" },
+  { id: "plot-elided", points: (name) => rates(name, "elided"), unit: "per second" },
   { id: "plot-errors", points: (name) => rates(name, "errors"), unit: "per second" },
 ];
 

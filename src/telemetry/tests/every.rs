@@ -84,6 +84,7 @@ fn events() -> Vec<Event> {
             ensemble,
             barrier: Barrier::Quorum,
         },
+        Event::BarrierElided { ensemble },
         Event::BarrierFailed { ensemble, err: -4 },
         Event::ReadWithheld { ensemble },
         Event::Failed {

@@ -1,0 +1,151 @@
+//! When the barrier of a read after a switch may be left out: where nothing was learned meanwhile.
+//!
+//! The paper's rule pays for a barrier at every switch to a read, also when a client merely looks to
+//! and fro between ensembles in which nothing has changed. This goes beyond the paper, and is off
+//! unless an ensemble's `elide_barriers` says otherwise.
+//!
+//! # The rule
+//! Let B be an ensemble whose last lead has happened on the connection that B's leg still has, and
+//! let `covered` be what every other ensemble X had shown this client when that lead was *sent*, as
+//! the largest zxid of X. A switch to B for a read needs no barrier while no X has shown more than
+//! that. The drain stays.
+//!
+//! # What counts as shown
+//! * A successful read of one znode with its Stat shows the youngest of the Stat's zxids: that of the
+//!   znode's creation, of its data, of its list of children. What else a Stat holds goes with these,
+//!   but for `aversion`: no zxid tells when an ACL was set, so a Stat in which it is not 0 counts as
+//!   all other replies do. `getACL` is among those.
+//! * Any other reply shows the zxid of its header: it tells of the absence of everything later.
+//!   [`Shown::Header`] counts every reply so.
+//!   The client's own updates are news by this. One whose answer is lost is none: whether it has
+//!   happened, or will, nobody has told the client, so nothing that it does next has to follow it.
+//! * An event tells of something newer than what was shown, and servers up to 3.8 do not say how much:
+//!   whatever was covered elsewhere is so no more.
+//! * Pings, and what zoonet itself asks, show the client nothing.
+//!
+//! # Why
+//! Let a client have read at B behind its lead, then at X, and now at B again, X having shown nothing
+//! newer than z, which is what `covered` has for X. The reads at X returned znodes that were last
+//! changed at or before z, and a leg's zxids never go back: at z, which the client had seen before B's
+//! lead was sent, the znodes were what these reads say. So the reads may be placed where the client
+//! was between that point of X and whatever of X it sees next; in particular between the reads of B
+//! before and behind them, all of which follow B's lead on one connection and need no other order
+//! among themselves than B's own. A read at X that returned anything later than z could not be moved
+//! there: it may follow an update at B that B's server has not got, and then the barrier is needed.
+//! What the client wrote at X cannot be moved before B's lead either, as updates obey real time; and
+//! it always is newer.
+//!
+//! This is an argument, not a proof. What was explored is in `integration/model/elision.rs`: the rule
+//! with both meanings of shown, and what falls without each of its parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::route::EnsembleId;
+use crate::wire::Zxid;
+use crate::wire::code;
+use crate::wire::opcode::OpCode;
+use crate::wire::reply::{self, ReplyHeader};
+
+/// What a reply is taken to have shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shown {
+    /// A znode's Stat where there is one, the header elsewhere.
+    #[default]
+    Stat,
+    /// The header, always: fewer barriers are left out, and no Stat is relied on.
+    Header,
+}
+
+/// The largest zxid of each ensemble that the client was shown.
+type Seen = BTreeMap<EnsembleId, Zxid>;
+
+/// What the client knows, and what its leads cover of that.
+///
+/// Its methods are kept out of their callers, which are on the way of every request where there is
+/// none of this.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Elision {
+    /// Where barriers may be left out.
+    on: BTreeSet<EnsembleId>,
+    seen: Seen,
+    /// Of each ensemble that has a lead on its present connection: what was seen when it was sent.
+    covered: BTreeMap<EnsembleId, Seen>,
+    /// The same of a lead that is not answered yet.
+    asked: Option<(EnsembleId, Seen)>,
+}
+
+impl Elision {
+    pub(super) const fn new(on: BTreeSet<EnsembleId>) -> Self {
+        Self {
+            on,
+            seen: Seen::new(),
+            covered: BTreeMap::new(),
+            asked: None,
+        }
+    }
+
+    /// Whether a read may follow the last lead of an ensemble that is switched to.
+    #[inline(never)]
+    pub(super) fn covers(&self, to: EnsembleId) -> bool {
+        let known = |covered: &Seen| {
+            let mut others = self.seen.iter().filter(|(from, _)| **from != to);
+            others.all(|(from, zxid)| covered.get(from).is_some_and(|known| known >= zxid))
+        };
+        self.on.contains(&to) && self.covered.get(&to).is_some_and(known)
+    }
+
+    /// A lead is sent.
+    #[inline(never)]
+    pub(super) fn asks(&mut self, to: EnsembleId) {
+        self.covered.remove(&to);
+        self.asked = Some((to, self.seen.clone()));
+    }
+
+    /// The lead was ordered.
+    #[inline(never)]
+    pub(super) fn led(&mut self) {
+        if let Some((to, seen)) = self.asked.take() {
+            self.covered.insert(to, seen);
+        }
+    }
+
+    /// The lead was not ordered, or there is none.
+    #[inline(never)]
+    pub(super) fn failed(&mut self) {
+        self.asked = None;
+    }
+
+    /// A reply has shown the client what an ensemble was at this zxid.
+    #[inline(never)]
+    pub(super) fn shows(&mut self, from: EnsembleId, zxid: Zxid) {
+        let seen = self.seen.entry(from).or_insert(zxid);
+        *seen = zxid.max(*seen);
+    }
+
+    /// The client knows, or may know, more of an ensemble than any zxid tells.
+    pub(super) fn learns(&mut self, from: EnsembleId) {
+        self.covered.retain(|to, _| *to == from);
+        self.asked = self.asked.take().filter(|(to, _)| *to == from);
+    }
+
+    /// An ensemble's connection is gone, and its leads with it.
+    pub(super) fn lost(&mut self, ensemble: EnsembleId) {
+        self.covered.remove(&ensemble);
+        self.asked = self.asked.take().filter(|(to, _)| *to != ensemble);
+    }
+}
+
+/// The zxid of what a reply to the client's request shows of its ensemble.
+#[inline(never)]
+pub(in crate::session) fn shown(
+    by: Shown,
+    op: OpCode,
+    header: &ReplyHeader,
+    payload: &[u8],
+) -> Zxid {
+    let is_read = matches!(op, OpCode::Exists | OpCode::GetData | OpCode::GetChildren2);
+    if by == Shown::Header || !is_read || header.err != code::OK {
+        return header.zxid;
+    }
+    reply::youngest(payload).unwrap_or(header.zxid)
+}
