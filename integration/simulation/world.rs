@@ -30,6 +30,8 @@ const TICK: u64 = 500;
 enum Event {
     /// Bytes from a sidecar come to its peer; none is the end of the stream.
     Arrive(Link, Vec<u8>),
+    /// Its peer, which was frozen, may go on.
+    Thaw(Link),
     /// Bytes come to a sidecar.
     Deliver(Link, Vec<u8>),
     /// The end of a stream comes to a sidecar.
@@ -65,6 +67,8 @@ struct Line {
     wire: Option<Wire>,
     /// What has come and is no whole frame yet.
     left: Vec<u8>,
+    /// What lies in the socket of a client that is frozen.
+    held: Vec<Vec<u8>>,
     /// Whether the handshake has come.
     greeted: Greeted,
     /// When what was sent last arrives, each way.
@@ -222,6 +226,7 @@ impl World {
     fn happen(&mut self, event: Event, shared: &Arc<Shared>) {
         match event {
             Event::Arrive(link, bytes) => self.arrive(link, bytes),
+            Event::Thaw(link) => self.thaw(link),
             Event::Deliver(link, bytes) => {
                 if let Some(Line {
                     wire: Some(wire), ..

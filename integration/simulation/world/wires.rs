@@ -98,18 +98,47 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, link: Link, bytes: Vec<u8>) {
+        let until = self.frozen_until(link);
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        if let Some(until) = until {
+            line.held.push(bytes);
+            if line.held.len() == 1 {
+                self.at(until, Event::Thaw(link));
+            }
+        } else if line.held.is_empty() {
+            self.read(link, bytes);
+        } else {
+            line.held.push(bytes);
+        }
+    }
+
+    /// Until when the client at the other end reads nothing.
+    fn frozen_until(&self, link: Link) -> Option<u64> {
+        let Far::Client(client) = self.lines.get(&link)?.far else {
+            return None;
+        };
+        let until = self.clients.get(client)?.frozen_until();
+        (until > self.now).then_some(until)
+    }
+
+    /// What lay in the socket of a client is read, unless it was frozen again.
+    pub(super) fn thaw(&mut self, link: Link) {
+        if let Some(until) = self.frozen_until(link) {
+            return self.at(until, Event::Thaw(link));
+        }
+        let held = self.lines.get_mut(&link).map(|line| &mut line.held);
+        for bytes in held.map(std::mem::take).unwrap_or_default() {
+            self.read(link, bytes);
+        }
+    }
+
+    fn read(&mut self, link: Link, bytes: Vec<u8>) {
         let Some(line) = self.lines.get_mut(&link) else {
             return;
         };
         let far = line.far;
-        if let Far::Client(client) = far
-            && let Some(frozen) = self.clients.get(client)
-            && frozen.frozen_until() > self.now
-        {
-            // It lies in the socket until the client goes on.
-            let until = frozen.frozen_until();
-            return self.at(until, Event::Arrive(link, bytes));
-        }
         if bytes.is_empty() {
             return self.cut(link);
         }
@@ -177,6 +206,7 @@ impl World {
             far,
             wire: None,
             left: Vec::new(),
+            held: Vec::new(),
             greeted: Greeted::No,
             there: 0,
             back: 0,
