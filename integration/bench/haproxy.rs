@@ -20,6 +20,15 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 /// descriptors for each.
 const SPARE: usize = 20;
 
+/// How much HAProxy reads at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Buffers {
+    /// Its default: 16 KiB.
+    Stock,
+    /// As much as the relay and zoonet: 64 KiB.
+    Large,
+}
+
 /// A running HAProxy; dropping it kills it.
 pub(crate) struct Haproxy {
     process: Process,
@@ -29,14 +38,14 @@ pub(crate) struct Haproxy {
 
 impl Haproxy {
     /// Starts it in front of a server, for so many sessions at most.
-    pub(crate) fn start(to: SocketAddr, sessions: usize) -> anyhow::Result<Self> {
+    pub(crate) fn start(to: SocketAddr, sessions: usize, buffers: Buffers) -> anyhow::Result<Self> {
         let program = program()?;
         let scratch = Scratch::new("haproxy");
         let address = ports::reserve();
         let threads = thread::available_parallelism()?.get();
         let file = scratch.write(
             "haproxy.cfg",
-            &configuration(address, to, threads, sessions + SPARE),
+            &configuration(address, to, threads, sessions + SPARE, buffers),
         );
         let mut command = launch::command(program);
         command.args(["-db", "-f"]).arg(file).stdin(Stdio::null());
@@ -73,10 +82,20 @@ impl Haproxy {
     }
 }
 
-/// As many threads as zoonet has and as much read at once; no delay is HAProxy's default in TCP mode.
-fn configuration(listen: SocketAddr, to: SocketAddr, threads: usize, connections: usize) -> String {
+/// As many threads as zoonet has; no delay is HAProxy's default in TCP mode.
+fn configuration(
+    listen: SocketAddr,
+    to: SocketAddr,
+    threads: usize,
+    connections: usize,
+    buffers: Buffers,
+) -> String {
+    let buffers = match buffers {
+        Buffers::Stock => "",
+        Buffers::Large => "    tune.bufsize 65536\n",
+    };
     format!(
-        "global\n    nbthread {threads}\n    maxconn {connections}\n    tune.bufsize 65536\n\
+        "global\n    nbthread {threads}\n    maxconn {connections}\n{buffers}\
          defaults\n    mode tcp\n    timeout connect 10s\n    timeout client 1h\n    \
          timeout server 1h\n\
          frontend clients\n    bind {listen} backlog 4096\n    default_backend home\n\

@@ -56,6 +56,8 @@ enum Variant {
     Stretched,
     /// Two ensembles through a sidecar per region.
     Zoonet,
+    /// The same, with barriers left out where nothing was learned.
+    Elided,
     /// Two ensembles, the client follows the rule itself.
     Rule,
     /// The same through raw relays: what any proxy in between costs.
@@ -65,11 +67,12 @@ enum Variant {
 }
 
 impl Variant {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Stretched,
         Self::Rule,
         Self::RuleRelay,
         Self::Zoonet,
+        Self::Elided,
         Self::Ceiling,
     ];
 
@@ -77,6 +80,7 @@ impl Variant {
         match self {
             Self::Stretched => "stretched",
             Self::Zoonet => "zoonet",
+            Self::Elided => "zoonet-elided",
             Self::Rule => "rule",
             Self::RuleRelay => "rule-relay",
             Self::Ceiling => "ceiling",
@@ -85,7 +89,7 @@ impl Variant {
 
     const fn discipline(self) -> Discipline {
         match self {
-            Self::Stretched | Self::Zoonet => Discipline::Served,
+            Self::Stretched | Self::Zoonet | Self::Elided => Discipline::Served,
             Self::Rule | Self::RuleRelay => Discipline::Rule,
             Self::Ceiling => Discipline::None,
         }
@@ -233,6 +237,7 @@ struct World {
     stretched: Served,
     composed: [Served; 2],
     sidecars: [Sidecar; 2],
+    eliding: [Sidecar; 2],
     /// In each region to home and to the observer of the other.
     relays: [[Helper; 2]; 2],
     /// The network from the sidecar of each region to the voters of the other.
@@ -246,7 +251,7 @@ impl World {
         let launched = ["stretched", "us", "eu"].map(launch);
         let [stretched, us, eu] = launched.map(|ensemble| Served::of(ensemble, round_trip / 2));
         let mut wan = Vec::new();
-        let sidecar = |home: &Served, far: &Served, wan: &mut Vec<Relay>| {
+        let mut sidecar = |home: &Served, far: &Served, elide: bool| {
             let (home_name, far_name) = (home.ensemble.name(), far.ensemble.name());
             let wires = far.ensemble.voters().iter().map(|server| {
                 let wire = Relay::to(server.address());
@@ -256,35 +261,45 @@ impl World {
             let wires: Vec<Relay> = wires.collect();
             let behind: Vec<SocketAddr> = wires.iter().map(Relay::address).collect();
             wan.extend(wires);
+            let elide = format!("elide_barriers: {elide}");
             Setup::new(home_name)
                 .ensemble(&home.ensemble)
                 .prefer(home_name, &[home.near])
+                .ensemble_key(home_name, &elide)
                 .servers(far_name, &behind)
                 .prefer(far_name, &[far.observer])
+                .ensemble_key(far_name, &elide)
                 .route("/", "us")
                 .route("/us", "us")
                 .route("/eu", "eu")
                 .log("info")
                 .start(ZOONET)
         };
-        let sidecars = [sidecar(&us, &eu, &mut wan), sidecar(&eu, &us, &mut wan)];
+        let sidecars = [sidecar(&us, &eu, false), sidecar(&eu, &us, false)];
+        let eliding = [sidecar(&us, &eu, true), sidecar(&eu, &us, true)];
         let relays = [[us.near, eu.observer], [eu.near, us.observer]];
         Self {
             stretched,
             relays: relays.map(|both| both.map(Helper::relay)),
             composed: [us, eu],
             sidecars,
+            eliding,
             _wan: wan,
         }
     }
 
     /// Creates what is read and written.
     async fn prepare(&self) -> anyhow::Result<()> {
-        let [us, eu] = &self.composed;
-        let both = ["/us", "/us/bench", "/eu", "/eu/bench"];
-        wire::create(self.stretched.near, &both, burst::VALUE).await?;
-        for (served, paths) in [(us, &both[..2]), (eu, &both[2..])] {
-            wire::create(served.near, paths, burst::VALUE).await?;
+        for (served, top, path) in [
+            (&self.composed[0], "/us", PATHS[0]),
+            (&self.composed[1], "/eu", PATHS[1]),
+        ] {
+            let mut paths = vec![top.to_owned(), path.to_owned()];
+            paths.extend((0..burst::ZNODES).map(|number| burst::znode(path, number)));
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            for server in [self.stretched.near, served.near] {
+                wire::create(server, &paths, burst::VALUE).await?;
+            }
         }
         Ok(())
     }
@@ -292,11 +307,16 @@ impl World {
     /// To whom a client of a region talks: about home, and about the other region.
     fn servers(&self, variant: Variant, region: usize) -> anyhow::Result<Vec<SocketAddr>> {
         let [us, eu] = &self.composed;
-        let sidecar = self.sidecars.get(region).context("there are two")?;
+        let sidecars = if variant == Variant::Elided {
+            &self.eliding
+        } else {
+            &self.sidecars
+        };
+        let sidecar = sidecars.get(region).context("there are two")?;
         Ok(match (variant, region) {
             (Variant::Stretched, 0) => vec![self.stretched.near],
             (Variant::Stretched, _) => vec![self.stretched.observer],
-            (Variant::Zoonet, _) => vec![sidecar.address()],
+            (Variant::Zoonet | Variant::Elided, _) => vec![sidecar.address()],
             (Variant::RuleRelay, _) => {
                 let relays = self.relays.get(region).context("there are two")?;
                 relays.iter().map(|relay| relay.addresses[0]).collect()

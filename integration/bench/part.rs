@@ -80,6 +80,8 @@ const PROXY_RATIOS: &[Ratio] = &[
     ratio("cpu_us", "CPU × relay", "relay"),
     ratio("per_second", "requests/s × HAProxy", "haproxy"),
     ratio("cpu_us", "CPU × HAProxy", "haproxy"),
+    ratio("per_second", "requests/s × large", "haproxy-large"),
+    ratio("cpu_us", "CPU × large", "haproxy-large"),
 ];
 
 const DIRECT_RATIO: &[Ratio] = &[
@@ -214,6 +216,7 @@ pub(crate) static PARTS: [Part; 6] = [
             ratio("eu_per_second", "second region × rule", "rule"),
             ratio("per_second", "both × rule", "rule"),
             ratio("per_second", "both × rule-relay", "rule-relay"),
+            ratio("per_second", "both × zoonet", "zoonet"),
         ],
         plots: &[
             REGION,

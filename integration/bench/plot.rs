@@ -46,9 +46,9 @@ const COLOURS: [(&str, &str); 6] = [
 const LOOKS: [&[&str]; 6] = [
     &["direct", "stretched", "alone"],
     &["relay", "rule", "other-sidecar"],
-    &["haproxy", "rule-relay"],
+    &["haproxy", "haproxy-large", "rule-relay"],
     &["zoonet", "same-sidecar"],
-    &["zoonet-map"],
+    &["zoonet-map", "zoonet-elided"],
     &["zoonet-mix", "ceiling"],
 ];
 

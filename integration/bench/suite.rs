@@ -146,7 +146,7 @@ impl Suite {
                     sessions,
                     ensembles,
                 });
-                let ways = [Way::Relay, Way::Haproxy, Way::Zoonet];
+                let ways = [Way::Relay, Way::Haproxy, Way::HaproxyLarge, Way::Zoonet];
                 memory::measure(self.effort.pick(1, 3, 3), &crowds, &ways, &mut raw)
             }
         }
@@ -257,7 +257,13 @@ fn real(level: Level, raw: &mut Raw) -> anyhow::Result<()> {
     let real = Real::start(1);
     real.prepare(&shapes)?;
     real.heat(level.pick(0.1, 5.0, 10.0))?;
-    let ways = [Way::Direct, Way::Relay, Way::Haproxy, Way::Zoonet];
+    let ways = [
+        Way::Direct,
+        Way::Relay,
+        Way::Haproxy,
+        Way::HaproxyLarge,
+        Way::Zoonet,
+    ];
     let variants = Variant::all(&ways, &[])?;
     let shapes = shapes.get(..level.pick(1, 6, 6)).unwrap_or_default();
     proxies::measure(level.proxies(), shapes, &variants, real.servers(), raw)

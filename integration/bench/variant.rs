@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use super::ZOONET;
-use super::haproxy::Haproxy;
+use super::haproxy::{Buffers, Haproxy};
 use super::process::Helper;
 use crate::testbed::sidecar::{Setup, Sidecar};
 
@@ -19,7 +19,10 @@ const BURST: usize = 25;
 pub(crate) enum Way {
     Direct,
     Relay,
+    /// HAProxy as it comes.
     Haproxy,
+    /// HAProxy with buffers as large as the relay's.
+    HaproxyLarge,
     /// A sidecar whose map has one ensemble.
     Zoonet,
     /// A sidecar whose map has two, to home only.
@@ -104,8 +107,13 @@ impl Variant {
                 let [address, _] = helper.addresses;
                 (address, Some(helper.pid()), Held::Helper(helper))
             }
-            Way::Haproxy => {
-                let haproxy = Haproxy::start(servers.home, sessions)?;
+            Way::Haproxy | Way::HaproxyLarge => {
+                let buffers = if self.way == Way::Haproxy {
+                    Buffers::Stock
+                } else {
+                    Buffers::Large
+                };
+                let haproxy = Haproxy::start(servers.home, sessions, buffers)?;
                 let (address, pid) = (haproxy.address(), haproxy.pid());
                 (address, Some(pid), Held::Haproxy(haproxy))
             }

@@ -15,6 +15,14 @@ use crate::wire::{self, Intake};
 /// Bytes of data per znode.
 pub(super) const VALUE: usize = 16;
 
+/// Znodes of each ensemble that are read and written.
+pub(super) const ZNODES: usize = 100;
+
+/// The znode of this number.
+pub(super) fn znode(top: &str, number: usize) -> String {
+    format!("{top}/{number}")
+}
+
 /// Operations of a burst, pipelined.
 const BURST: usize = 25;
 
@@ -142,16 +150,21 @@ impl Client {
             Discipline::None => self.finish_on(by).await?,
         }
         let switched = std::mem::replace(&mut self.at, ensemble) != ensemble;
-        let path = PATHS.get(ensemble).context("there are two")?;
+        let top = PATHS.get(ensemble).context("there are two")?;
         let connection = self.connections.get_mut(by).context("it was opened")?;
         let mut out = Vec::new();
         let needs_barrier = self.discipline == Discipline::Rule && switched;
         if needs_barrier && writes.first() == Some(&false) {
-            connection.append(&mut out, &wire::sync_of(path));
+            connection.append(&mut out, &wire::sync_of(top));
         }
-        let (read, write) = (wire::read_of(path), wire::write_of(path, VALUE));
         for is_write in writes {
-            connection.append(&mut out, if *is_write { &write } else { &read });
+            let path = znode(top, self.chance.usize(..ZNODES));
+            let request = if *is_write {
+                wire::write_of(&path, VALUE)
+            } else {
+                wire::read_of(&path)
+            };
+            connection.append(&mut out, &request);
         }
         connection.begun = Instant::now();
         Ok(connection.stream.write_all(&out).await?)
