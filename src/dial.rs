@@ -136,7 +136,7 @@ impl Circuits {
     /// Has the ensemble be known to be down.
     #[cfg(test)]
     pub(crate) fn fail(&self, ensemble: EnsembleId, now: Instant) {
-        if let Some(attempt) = self.get(ensemble).and_then(|circuit| circuit.attempt(now)) {
+        if let Some(Ok(attempt)) = self.get(ensemble).map(|circuit| circuit.attempt(now)) {
             attempt.failed(now);
         }
     }
@@ -212,8 +212,11 @@ impl Dialer {
         handshake: &[u8],
     ) -> Result<Attached, LegError> {
         let name = || self.config.ensemble(ensemble).name.clone();
-        let circuit = self.circuits.get(ensemble);
-        let Some(attempt) = circuit.and_then(|circuit| circuit.attempt(Instant::now())) else {
+        let attempt = match self.circuits.get(ensemble) {
+            Some(circuit) => circuit.leave().await,
+            None => None,
+        };
+        let Some(attempt) = attempt else {
             return Err(Unreachable {
                 ensemble: name(),
                 tried: Vec::new(),

@@ -1,9 +1,11 @@
 //! Remembers that an ensemble is down, for all sessions of the process: while it is, one attempt
-//! at a time finds out whether it is back, and all others fail at once.
+//! at a time finds out whether it is back. All others fail at once, but for those that come while it
+//! does: they wait for what it finds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// First and longest wait before the next attempt. The longest is short: it is one attempt for the
@@ -13,7 +15,20 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Whether an ensemble may be tried.
 #[derive(Debug, Default)]
-pub(super) struct Circuit(Mutex<State>);
+pub(super) struct Circuit {
+    state: Mutex<State>,
+    /// An attempt is over.
+    over: Notify,
+}
+
+/// Why an ensemble may not be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoLeave {
+    /// It is down.
+    Down,
+    /// It was, and an attempt is finding out if it still is.
+    BeingTried,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -36,16 +51,34 @@ enum Probe {
 pub(super) struct Attempt<'a>(&'a Circuit);
 
 impl Circuit {
-    /// Leave to try, unless the ensemble is known to be down.
-    pub(super) fn attempt(&self, now: Instant) -> Option<Attempt<'_>> {
+    /// Leave to try, unless the ensemble is known to be down. Where that is being found out just now,
+    /// whoever asks waits for it: the first request of a session must not fail because another's was
+    /// there a moment earlier.
+    pub(super) async fn leave(&self) -> Option<Attempt<'_>> {
+        loop {
+            // From here on: what ends between the look and the wait is not missed.
+            let over = self.over.notified();
+            match self.attempt(Instant::now()) {
+                Ok(attempt) => return Some(attempt),
+                Err(NoLeave::Down) => return None,
+                Err(NoLeave::BeingTried) => over.await,
+            }
+        }
+    }
+
+    /// Leave to try right now.
+    pub(super) fn attempt(&self, now: Instant) -> Result<Attempt<'_>, NoLeave> {
         let mut state = self.lock();
         if let Some(until) = state.open_until {
-            if now < until || state.probe == Probe::UnderWay {
-                return None;
+            if state.probe == Probe::UnderWay {
+                return Err(NoLeave::BeingTried);
+            }
+            if now < until {
+                return Err(NoLeave::Down);
             }
             state.probe = Probe::UnderWay;
         }
-        Some(Attempt(self))
+        Ok(Attempt(self))
     }
 
     /// Whether the ensemble is known to be down.
@@ -54,7 +87,7 @@ impl Circuit {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,11 +112,16 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.0.lock().probe = Probe::None;
+        self.0.over.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::Pin;
+    use std::task::Poll;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -98,15 +136,55 @@ mod tests {
         one.failed(start);
         other.failed(start);
         assert!(circuit.is_open());
-        assert!(circuit.attempt(start).is_none());
+        assert_eq!(circuit.attempt(start).unwrap_err(), NoLeave::Down);
         let later = start + LONGEST;
         let probe = circuit.attempt(later).unwrap();
-        assert!(circuit.attempt(later).is_none(), "one is under way");
+        assert_eq!(circuit.attempt(later).unwrap_err(), NoLeave::BeingTried);
         drop(probe);
         let probe = circuit.attempt(later).unwrap();
         probe.succeeded();
         assert!(!circuit.is_open());
-        assert!(circuit.attempt(later).is_some() && circuit.attempt(later).is_some());
+        assert!(circuit.attempt(later).is_ok() && circuit.attempt(later).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_while_it_is_tried_waits_for_what_is_found() {
+        for back in [true, false] {
+            let circuit = Circuit::default();
+            circuit.leave().await.unwrap().failed(Instant::now());
+            assert!(circuit.leave().await.is_none(), "nobody tries it");
+            tokio::time::advance(LONGEST).await;
+            let probe = circuit.leave().await.unwrap();
+            let mut waits = [circuit.leave(), circuit.leave()].map(Box::pin);
+            for wait in &mut waits {
+                assert!(is_pending(wait).await);
+            }
+            if back {
+                probe.succeeded();
+            } else {
+                probe.failed(Instant::now());
+            }
+            for wait in waits {
+                assert_eq!(wait.await.is_some(), back);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_given_up_is_taken_over_by_one_that_waits() {
+        let circuit = Circuit::default();
+        circuit.leave().await.unwrap().failed(Instant::now());
+        tokio::time::advance(LONGEST).await;
+        let probe = circuit.leave().await.unwrap();
+        let mut wait = Box::pin(circuit.leave());
+        assert!(is_pending(&mut wait).await);
+        drop(probe);
+        assert!(wait.await.is_some());
+    }
+
+    /// Whether a future waits when it is looked at.
+    async fn is_pending<F: Future + Unpin>(wait: &mut F) -> bool {
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut *wait).poll(cx).is_pending())).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -116,7 +194,7 @@ mod tests {
         for bound in [200, 400, 800, 1000, 1000] {
             circuit.attempt(now).unwrap().failed(now);
             let almost = now + Duration::from_millis(bound / 2 - 1);
-            assert!(circuit.attempt(almost).is_none(), "{bound}");
+            assert!(circuit.attempt(almost).is_err(), "{bound}");
             now += Duration::from_millis(bound);
         }
     }
