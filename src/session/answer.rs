@@ -12,7 +12,7 @@ use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
 use crate::wire::opcode::{Access, OpCode, Target};
 use crate::wire::reply::{self, ReplyHeader, WatchEvent};
-use crate::wire::{WireFault, Xid, Zxid, code};
+use crate::wire::{Xid, Zxid, code};
 
 /// How long an end of the session waits for remote ensembles, milliseconds (contract 3.9).
 pub(super) const CLOSE_BOUND: u64 = 1_000;
@@ -57,7 +57,7 @@ impl Session {
         leg.heard(&header, now);
         if header.xid == Xid::NOTIFICATION {
             meter.fired(payload.len());
-            return Ok(self.event(ensemble, payload, &header, now)?);
+            return self.event(ensemble, payload, &header, now);
         }
         let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
         let replied = Replied {
@@ -158,14 +158,15 @@ impl Session {
         }
     }
 
-    /// Events go out at once: in leg order, and so ahead of the reply that shows the new state.
+    /// Events go out in leg order: ahead of the reply that shows the new state, and behind those that
+    /// came before, which may wait for the reply of another ensemble.
     fn event(
         &mut self,
         ensemble: EnsembleId,
         payload: &[u8],
         header: &ReplyHeader,
         now: Tick,
-    ) -> Result<Verdict, WireFault> {
+    ) -> Result<Verdict, LegFault> {
         if ensemble != self.settings.home() {
             let event = WatchEvent::parse(payload)?;
             self.legs.get(ensemble).ledger.fired(event.kind, event.path);
@@ -178,17 +179,34 @@ impl Session {
             rooted,
         };
         match translate::event(payload, header.zxid, &names)? {
-            Seen::AsIs => {
+            Seen::AsIs if self.pipeline.replies() == 0 => {
                 self.written = now;
                 Ok(Verdict::ToClient)
             }
-            Seen::Renamed(frame) => {
-                self.written = now;
-                self.outputs.push_back(Output::ToClient(frame));
-                Ok(Verdict::Taken)
+            Seen::AsIs => {
+                let frame = Writer::with_capacity(payload.len()).raw(payload).finish();
+                self.send_event(ensemble, frame, now)
             }
+            Seen::Renamed(frame) => self.send_event(ensemble, frame, now),
             Seen::Hidden => Ok(Verdict::Taken),
         }
+    }
+
+    fn send_event(
+        &mut self,
+        ensemble: EnsembleId,
+        frame: Vec<u8>,
+        now: Tick,
+    ) -> Result<Verdict, LegFault> {
+        let limit = self.settings.reply_limit;
+        if self.pipeline.replies() + frame.len() > limit {
+            return Err(LegFault::OutOfOrder { limit });
+        }
+        if let Some(frame) = self.pipeline.follow(ensemble, frame) {
+            self.written = now;
+            self.outputs.push_back(Output::ToClient(frame));
+        }
+        Ok(Verdict::Taken)
     }
 
     /// A reply in which names or ids may have to change.
@@ -286,7 +304,13 @@ impl Session {
     fn keep(&mut self, ensemble: EnsembleId, answer: Answer, payload: &[u8], now: Tick) {
         let limit = self.settings.reply_limit;
         if self.pipeline.replies() + payload.len() <= limit {
-            self.settle(answer.seq, answer.part, payload, answer.stamp, Source::Leg);
+            self.settle(
+                answer.seq,
+                answer.part,
+                payload,
+                answer.stamp,
+                Source::Leg(ensemble),
+            );
             self.release(now);
             return;
         }
@@ -361,7 +385,7 @@ impl Session {
             )
         });
         let (must_succeed, stamp) = (gather.must_succeed(), gather.stamp());
-        self.pipeline.ready(seq, frame, stamp, Source::Leg);
+        self.pipeline.ready(seq, frame, stamp, source);
         if must_succeed && err != code::OK {
             self.end();
         }
@@ -379,6 +403,7 @@ impl Session {
                 op,
                 mut frame,
                 stamp,
+                events,
                 ..
             }) = self.pipeline.release()
             else {
@@ -389,6 +414,8 @@ impl Session {
             self.stamp(payload, zxid, stamp);
             self.written = now;
             self.outputs.push_back(Output::ToClient(frame));
+            self.outputs
+                .extend(events.into_iter().map(Output::ToClient));
             if op == OpCode::CloseSession || op.shape().target == Target::Nowhere {
                 self.end();
             }

@@ -9,7 +9,9 @@ use super::Tick;
 use super::gather::Gather;
 use crate::route::EnsembleId;
 use crate::wire::Xid;
+use crate::wire::frames::PREFIX;
 use crate::wire::opcode::OpCode;
+use crate::wire::reply::ReplyHeader;
 
 /// A reply the client is owed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,13 +84,37 @@ pub(super) struct Ready {
     pub(super) frame: Vec<u8>,
     pub(super) stamp: Stamp,
     source: Source,
+    /// Events of the server that came behind it: they go out behind it.
+    pub(super) events: Vec<Vec<u8>>,
+}
+
+impl Ready {
+    /// Bytes of servers' among it: what a server makes wait is bounded.
+    fn of_servers(&self) -> usize {
+        let reply = match self.source {
+            Source::Leg(_) => self.frame.len(),
+            Source::Here => 0,
+        };
+        reply + self.of_events()
+    }
+
+    /// Whether its server had answered all before it. What was answered at the door may have
+    /// overtaken replies that are still to come (protocol.md 5), and arms nothing.
+    fn came_in_order(&self) -> bool {
+        let payload = self.frame.get(PREFIX..).unwrap_or_default();
+        ReplyHeader::parse(payload).is_ok_and(|header| header.was_ordered())
+    }
+
+    fn of_events(&self) -> usize {
+        self.events.iter().map(Vec::len).sum()
+    }
 }
 
 /// Who has made a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
-    /// A server.
-    Leg,
+    /// A server of this ensemble, the last of its parts where it has several.
+    Leg(EnsembleId),
     /// The session itself.
     Here,
 }
@@ -224,12 +250,12 @@ impl Pipeline {
             frame,
             stamp,
             source,
+            events: Vec::new(),
         };
+        let added = ready.of_servers();
         let before = owed.body.replace(Box::new(Body::Ready(ready)));
         self.waiting += length;
-        if source == Source::Leg {
-            self.replies += length;
-        }
+        self.replies += added;
         match before.map(|before| *before) {
             None => {}
             Some(Body::Parts(gather)) => {
@@ -242,10 +268,31 @@ impl Pipeline {
 
     /// A reply does not wait any more.
     fn let_go(&mut self, ready: &Ready) {
-        self.waiting -= ready.frame.len();
-        if ready.source == Source::Leg {
-            self.replies -= ready.frame.len();
+        self.waiting -= ready.frame.len() + ready.of_events();
+        self.replies -= ready.of_servers();
+    }
+
+    /// Keeps an event behind the last reply of its ensemble that waits for others, if there is one:
+    /// clients arm a watch when they read the reply to what asked for it, and drop events before.
+    /// Gives it back where there is none: then it goes out now.
+    pub(super) fn follow(&mut self, from: EnsembleId, event: Vec<u8>) -> Option<Vec<u8>> {
+        if self.replies == 0 {
+            return Some(event);
         }
+        let last = self.owed.iter_mut().rev().find_map(|owed| {
+            let Some(Body::Ready(ready)) = owed.body.as_deref_mut() else {
+                return None;
+            };
+            let came = ready.source == Source::Leg(from) && ready.came_in_order();
+            came.then_some(ready)
+        });
+        let Some(ready) = last else {
+            return Some(event);
+        };
+        self.waiting += event.len();
+        self.replies += event.len();
+        ready.events.push(event);
+        None
     }
 
     /// Whether the first reply is there, and of which operation it is.
@@ -294,6 +341,10 @@ impl Pipeline {
 mod tests {
     use super::super::gather::Merge;
     use super::*;
+    use crate::wire::{Zxid, reply};
+
+    const HOME: EnsembleId = EnsembleId::new(0);
+    const EU: EnsembleId = EnsembleId::new(1);
 
     fn owe(pipeline: &mut Pipeline, xid: i32) -> u32 {
         pipeline.owe(Owed::plain(Xid(xid), OpCode::GetData, 0))
@@ -313,13 +364,13 @@ mod tests {
     fn a_reply_that_overtook_is_released_behind_those_before_it() {
         let mut pipeline = Pipeline::default();
         let (first, second) = (owe(&mut pipeline, 1), owe(&mut pipeline, 2));
-        pipeline.ready(second, vec![2], Stamp::Own, Source::Leg);
+        pipeline.ready(second, vec![2], Stamp::Own, Source::Leg(HOME));
         assert!(pipeline.release().is_none());
         assert!(
             !pipeline.passes(first),
             "the second would have to follow it out"
         );
-        pipeline.ready(first, vec![1], Stamp::Own, Source::Leg);
+        pipeline.ready(first, vec![1], Stamp::Own, Source::Leg(HOME));
         assert_eq!(pipeline.release().unwrap().frame, [1]);
         assert_eq!(pipeline.release().unwrap().frame, [2]);
         assert!(pipeline.release().is_none());
@@ -347,10 +398,31 @@ mod tests {
         let (op, gather) = (OpCode::GetEphemerals, Gather::new(merge, 1));
         let seq = pipeline.owe(Owed::gathered(Xid(1), op, 0, gather));
         assert!(pipeline.waiting() > 30, "a part takes some bytes too");
-        pipeline.ready(seq, vec![1], Stamp::Own, Source::Leg);
+        pipeline.ready(seq, vec![1], Stamp::Own, Source::Leg(HOME));
         assert_eq!(pipeline.waiting(), 1);
         assert!(pipeline.release().is_some());
         assert_eq!(pipeline.waiting(), 0);
+    }
+
+    #[test]
+    fn an_event_follows_the_last_reply_of_its_ensemble_that_waits() {
+        let reply = |zxid| reply::header_only(Xid(1), Zxid(zxid), 0);
+        let mut pipeline = Pipeline::default();
+        let [first, second, third, fourth] = [1, 2, 3, 4].map(|xid| owe(&mut pipeline, xid));
+        assert_eq!(pipeline.follow(EU, vec![9; 5]), Some(vec![9; 5]));
+        pipeline.ready(second, reply(7), Stamp::Own, Source::Leg(EU));
+        pipeline.ready(third, reply(8), Stamp::Own, Source::Leg(HOME));
+        // Answered at the door: it has overtaken what is yet to come.
+        pipeline.ready(fourth, reply(0), Stamp::Own, Source::Leg(EU));
+        assert_eq!(pipeline.follow(EU, vec![9; 5]), None);
+        assert_eq!((pipeline.waiting(), pipeline.replies()), (65, 65));
+        pipeline.ready(first, vec![1], Stamp::Own, Source::Here);
+        let mut released = Vec::new();
+        while let Some(ready) = pipeline.release() {
+            released.push(ready.events);
+        }
+        assert_eq!(released, [vec![], vec![vec![9; 5]], vec![], vec![]]);
+        assert_eq!((pipeline.waiting(), pipeline.replies()), (0, 0));
     }
 
     #[test]

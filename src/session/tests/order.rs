@@ -3,6 +3,7 @@
 use super::super::*;
 use super::bed::*;
 use crate::wire::Xid;
+use crate::wire::code;
 use crate::wire::jute::Writer;
 
 #[test]
@@ -182,6 +183,37 @@ fn events_pass_at_once_and_in_leg_order() {
         "a recursive watch saw behind a route"
     );
     assert_eq!(bed.leg(EU, &event(b"/x")), []);
+}
+
+/// Clients arm a watch when they read the reply to what asked for it, and drop events before.
+#[test]
+fn an_event_stays_behind_the_reply_that_waits_for_another_ensemble() {
+    let mut bed = Bed::with_leg();
+    let auth = Writer::default().int(-4).int(100).int(0);
+    let auth = auth.buffer(Some(b"digest")).buffer(Some(b"a:1")).finish();
+    let out = bed.client(&auth);
+    assert!(out.contains(&Out::Leg(HOME, Xid(-4), OpCode::Auth)));
+    // Home is slow to answer that. Meanwhile a watch is armed elsewhere, and fires.
+    bed.op(1, OpCode::Exists, "/eu/x", &[1]);
+    bed.set(2, "/eu/x");
+    bed.answer(EU, own(&out, 0), 0, 0);
+    assert_eq!(bed.answer(EU, Xid(1), 7, code::NO_NODE), []);
+    let event = |path: &str| {
+        let header = Writer::default().int(-1).long(-1).int(0).int(3).int(3);
+        header.buffer(Some(path.as_bytes())).finish()
+    };
+    assert_eq!(bed.leg(EU, &event("/eu/x")), []);
+    assert_eq!(bed.leg(HOME, &event("/x")), [Out::Event("/x".to_owned())]);
+    assert_eq!(bed.answer(EU, Xid(2), 8, 0), []);
+    assert_eq!(
+        bed.answer(HOME, Xid(-4), 0, 0),
+        [
+            Out::Reply(-4, 0, 0),
+            Out::Reply(1, 0, code::NO_NODE),
+            Out::Event("/eu/x".to_owned()),
+            Out::Reply(2, 0, 0)
+        ]
+    );
 }
 
 #[test]
