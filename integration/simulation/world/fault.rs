@@ -243,6 +243,7 @@ impl World {
         for road in self.roads.values_mut() {
             (road.held_there, road.held_back) = (0, 0);
         }
+        self.hurry();
         for feed in self.feeds.values_mut() {
             // A server that lags for longer than a request may take is not in order.
             (feed.held, feed.lag) = (0, feed.lag.min(50));
@@ -260,6 +261,26 @@ impl World {
             }
         }
         self.look();
+    }
+}
+
+impl World {
+    /// What was held up on its way arrives now, in the order in which it would have. A handshake that
+    /// comes when its sidecar has long gone elsewhere would move a session, and so break something.
+    fn hurry(&mut self) {
+        let now = self.now;
+        let late = self.events.split_off(&(now, u64::MAX));
+        for ((due, count), event) in late {
+            let travels = matches!(
+                event,
+                Event::Arrive(..) | Event::Deliver(..) | Event::HangUp(..)
+            );
+            let due = if travels { now } else { due };
+            self.events.insert((due, count), event);
+        }
+        for line in self.lines.values_mut() {
+            (line.there, line.back) = (line.there.min(now), line.back.min(now));
+        }
     }
 }
 
