@@ -6,12 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 /// First and longest wait before the next attempt. The longest is short: it is one attempt for the
 /// whole process, and sessions on the ensemble expire while nobody makes one.
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// How long one waits for what another attempt finds.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Over how long those that have waited come.
+const SPREAD: Duration = Duration::from_millis(200);
 
 /// Whether an ensemble may be tried.
 #[derive(Debug, Default)]
@@ -48,27 +54,34 @@ enum Probe {
 
 /// Leave to try. Dropped without a verdict, it leaves the circuit as it was.
 #[derive(Debug)]
-pub(super) struct Attempt<'a>(&'a Circuit);
+pub(super) struct Attempt<'a> {
+    circuit: &'a Circuit,
+    /// Whether it is the one that finds out if the ensemble is back.
+    probe: Probe,
+}
 
 impl Circuit {
     /// Leave to try, unless the ensemble is known to be down. Where that is being found out just now,
     /// whoever asks waits for it: the first request of a session must not fail because another's was
     /// there a moment earlier.
     pub(super) async fn leave(&self) -> Option<Attempt<'_>> {
-        loop {
-            // From here on: what ends between the look and the wait is not missed.
-            let over = self.over.notified();
-            match self.attempt(Instant::now()) {
-                Ok(attempt) => return Some(attempt),
-                Err(NoLeave::Down) => return None,
-                Err(NoLeave::BeingTried) => over.await,
-            }
+        // From here on: what ends between the look and the wait is not missed.
+        let over = self.over.notified();
+        match self.attempt(Instant::now()) {
+            Ok(attempt) => return Some(attempt),
+            Err(NoLeave::Down) => return None,
+            // Where nobody answers that takes long: requests are to fail quickly.
+            Err(NoLeave::BeingTried) => timeout(PATIENCE, over).await.ok()?,
         }
+        // All that have waited are not to come in one moment.
+        sleep(SPREAD.mul_f64(fastrand::f64())).await;
+        self.attempt(Instant::now()).ok()
     }
 
     /// Leave to try right now.
     pub(super) fn attempt(&self, now: Instant) -> Result<Attempt<'_>, NoLeave> {
         let mut state = self.lock();
+        let mut probe = Probe::None;
         if let Some(until) = state.open_until {
             if state.probe == Probe::UnderWay {
                 return Err(NoLeave::BeingTried);
@@ -76,9 +89,13 @@ impl Circuit {
             if now < until {
                 return Err(NoLeave::Down);
             }
-            state.probe = Probe::UnderWay;
+            probe = Probe::UnderWay;
+            state.probe = probe;
         }
-        Ok(Attempt(self))
+        Ok(Attempt {
+            circuit: self,
+            probe,
+        })
     }
 
     /// Whether the ensemble is known to be down.
@@ -94,12 +111,12 @@ impl Circuit {
 impl Attempt<'_> {
     /// The ensemble answered.
     pub(super) fn succeeded(self) {
-        *self.0.lock() = State::default();
+        *self.circuit.lock() = State::default();
     }
 
     /// None of its servers did.
     pub(super) fn failed(self, now: Instant) {
-        let mut state = self.0.lock();
+        let mut state = self.circuit.lock();
         let wait = FIRST
             .saturating_mul(1 << state.failures.min(6))
             .min(LONGEST);
@@ -111,8 +128,11 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.0.lock().probe = Probe::None;
-        self.0.over.notify_waiters();
+        // One that was under way when the ensemble went down says nothing of a later one.
+        if self.probe == Probe::UnderWay {
+            self.circuit.lock().probe = Probe::None;
+            self.circuit.over.notify_waiters();
+        }
     }
 }
 
@@ -168,6 +188,32 @@ mod tests {
                 assert_eq!(wait.await.is_some(), back);
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_long_where_nobody_answers() {
+        let circuit = Circuit::default();
+        circuit.leave().await.unwrap().failed(Instant::now());
+        tokio::time::advance(LONGEST).await;
+        let _probe = circuit.leave().await.unwrap();
+        let begun = Instant::now();
+        assert!(circuit.leave().await.is_none());
+        assert_eq!(begun.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_attempt_that_ends_is_no_end_of_the_probe() {
+        let circuit = Circuit::default();
+        let start = Instant::now();
+        let (one, older) = (
+            circuit.attempt(start).unwrap(),
+            circuit.attempt(start).unwrap(),
+        );
+        one.failed(start);
+        let later = start + LONGEST;
+        let _probe = circuit.attempt(later).unwrap();
+        drop(older);
+        assert_eq!(circuit.attempt(later).unwrap_err(), NoLeave::BeingTried);
     }
 
     #[tokio::test(start_paused = true)]
