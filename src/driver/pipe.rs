@@ -190,6 +190,8 @@ impl Pipe {
         while self.unwritten() == 0 && !rest.is_empty() && !self.broken {
             match Pin::new(&mut self.stream).poll_write(cx, rest) {
                 Poll::Ready(Ok(written)) if written > 0 => {
+                    // TLS takes bytes while it waits to write others.
+                    self.stuck = None;
                     rest = rest.get(written..).unwrap_or_default()
                 }
                 Poll::Ready(_) => self.broken = true,

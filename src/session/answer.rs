@@ -167,6 +167,10 @@ impl Session {
         header: &ReplyHeader,
         now: Tick,
     ) -> Result<Verdict, LegFault> {
+        let limit = self.settings.reply_limit;
+        if self.pipeline.replies() + payload.len() > limit && self.pipeline.has_of(ensemble) {
+            return Err(LegFault::OutOfOrder { limit });
+        }
         if ensemble != self.settings.home() {
             let event = WatchEvent::parse(payload)?;
             self.legs.get(ensemble).ledger.fired(event.kind, event.path);
@@ -185,28 +189,22 @@ impl Session {
             }
             Seen::AsIs => {
                 let frame = Writer::with_capacity(payload.len()).raw(payload).finish();
-                self.send_event(ensemble, frame, now)
+                self.send_event(ensemble, frame, now);
+                Ok(Verdict::Taken)
             }
-            Seen::Renamed(frame) => self.send_event(ensemble, frame, now),
+            Seen::Renamed(frame) => {
+                self.send_event(ensemble, frame, now);
+                Ok(Verdict::Taken)
+            }
             Seen::Hidden => Ok(Verdict::Taken),
         }
     }
 
-    fn send_event(
-        &mut self,
-        ensemble: EnsembleId,
-        frame: Vec<u8>,
-        now: Tick,
-    ) -> Result<Verdict, LegFault> {
-        let limit = self.settings.reply_limit;
-        if self.pipeline.replies() + frame.len() > limit {
-            return Err(LegFault::OutOfOrder { limit });
-        }
+    fn send_event(&mut self, ensemble: EnsembleId, frame: Vec<u8>, now: Tick) {
         if let Some(frame) = self.pipeline.follow(ensemble, frame) {
             self.written = now;
             self.outputs.push_back(Output::ToClient(frame));
         }
-        Ok(Verdict::Taken)
     }
 
     /// A reply in which names or ids may have to change.

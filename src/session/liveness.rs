@@ -105,7 +105,7 @@ impl Session {
     }
 
     fn leg_deadlines(&self, ensemble: EnsembleId, leg: &Leg) -> [Option<Tick>; 3] {
-        let warm = self.settings.policy(ensemble).warm;
+        let warm = self.settings.is_warm(ensemble);
         let late = leg
             .waits_since()
             .map(|since| since.after(self.request_timeout()));
@@ -134,7 +134,7 @@ impl Session {
         let (bound, idle) = (self.request_timeout(), self.settings.idle_leg_timeout);
         let (mut late, mut gone): (Vec<EnsembleId>, Vec<EnsembleId>) = Default::default();
         for (ensemble, leg) in self.legs.remotes_mut() {
-            let warm = self.settings.policy(ensemble).warm;
+            let warm = self.settings.is_warm(ensemble);
             match &leg.state {
                 State::Live(_) | State::Retiring(_)
                     if leg

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Identity;
 use super::switch::Shown;
-use crate::route::{BarrierKind, EnsembleId, RouteMap};
+use crate::route::{BarrierKind, EnsembleId, RouteMap, Rule};
 use crate::wire::frames;
 
 /// What a client sees of an ensemble that cannot be reached.
@@ -130,15 +130,16 @@ impl Settings {
     /// The remote ensembles to which a leg is opened before there is a request for it.
     pub(super) fn warm(&self) -> impl Iterator<Item = EnsembleId> {
         let ensembles = (0..).map(EnsembleId::new).zip(&self.policies);
-        let warm = ensembles.filter(|(_, policy)| policy.warm);
-        warm.map(|(ensemble, _)| ensemble).filter(|ensemble| {
-            *ensemble != self.home()
-                && self
-                    .routes
-                    .rules()
-                    .iter()
-                    .any(|rule| rule.ensemble() == *ensemble)
-        })
+        let ids = ensembles.map(|(ensemble, _)| ensemble);
+        ids.filter(|ensemble| self.is_warm(*ensemble))
+    }
+
+    /// Whether a leg to an ensemble is there without a request for it, and is kept.
+    pub(super) fn is_warm(&self, ensemble: EnsembleId) -> bool {
+        let leads = |rule: &Rule| rule.ensemble() == ensemble;
+        self.policy(ensemble).warm
+            && ensemble != self.home()
+            && self.routes.rules().iter().any(leads)
     }
 
     /// The ensembles on which barriers may be left out.

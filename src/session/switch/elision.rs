@@ -15,6 +15,8 @@
 //!   znode's creation, of its data, of its list of children. What else a Stat holds goes with these,
 //!   but for `aversion`: no zxid tells when an ACL was set, so a Stat in which it is not 0 counts as
 //!   all other replies do. `getACL` is among those.
+//! * What `ZooKeeper` keeps for itself is news whenever it is asked for: the statistics of quotas change
+//!   without a change of their Stat.
 //! * Any other reply shows the zxid of its header: it tells of the absence of everything later.
 //!   [`Shown::Header`] counts every reply so.
 //!   The client's own updates are news by this. One whose answer is lost is none: whether it has

@@ -266,3 +266,12 @@ fn a_reload_starts_anew() {
     bed.drain();
     assert!(!bed.elides("/eu/x", EU));
 }
+
+/// `DataTree.updateQuotaStat` changes data without a change of the Stat.
+#[test]
+fn what_zookeeper_keeps_for_itself_is_always_news() {
+    let mut bed = bed(Shown::Stat);
+    bed.read(1, "/zookeeper/quota/x/zookeeper_stats", HOME);
+    bed.shows(1, HOME, 5, 60);
+    assert!(!bed.elides("/eu/x", EU));
+}
