@@ -5,7 +5,7 @@ use std::task::{Context, Waker};
 
 use zoonet::state::Store;
 
-use super::{Event, Far, Link, Phase, World};
+use super::{Event, Far, Greeted, Line, Link, Phase, World};
 use crate::simulation::ensemble::Ensemble;
 use crate::simulation::plan::{Fault, SERVERS, Way};
 
@@ -265,9 +265,20 @@ impl World {
 }
 
 impl World {
-    /// What was held up on its way arrives now, in the order in which it would have. A handshake that
-    /// comes when its sidecar has long gone elsewhere would move a session, and so break something.
+    /// What was held up on its way arrives now, in the order in which it would have; handshakes do not.
+    /// One that comes when its sidecar has long gone elsewhere would move a session, and its server
+    /// then close the connection over the next update.
     fn hurry(&mut self) {
+        let unheard = |(_, line): &(&Link, &Line)| {
+            matches!(line.far, Far::Server(..)) && line.greeted == Greeted::No
+        };
+        let unheard: Vec<Link> = self
+            .lines
+            .iter()
+            .filter(unheard)
+            .map(|(link, _)| *link)
+            .collect();
+        unheard.into_iter().for_each(|link| self.cut(link));
         let now = self.now;
         let late = self.events.split_off(&(now, u64::MAX));
         for ((due, count), event) in late {
