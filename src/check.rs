@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::config::{self, Config, Ensemble, Place, Server};
 use crate::secrets::{Certificate, Expiry, Moment, Secrets};
+use crate::session::Shown;
 
 /// What the file says, defaults filled in, and what is in the files that it names as far as it may
 /// be shown: one `key value` line per fact.
@@ -114,7 +115,15 @@ fn describe(ensemble: &Ensemble, out: &mut impl Write) -> io::Result<()> {
     if !ensemble.prefer.is_empty() {
         writeln!(out, "  prefer     {}", list(&ensemble.prefer))?;
     }
-    writeln!(out, "  barrier    {}", ensemble.policy.barrier)?;
+    let elided = match ensemble.policy.elide_barriers {
+        None => "",
+        Some(Shown::Stat) => ", elided",
+        Some(Shown::Header) => ", elided by header",
+    };
+    writeln!(out, "  barrier    {}{elided}", ensemble.policy.barrier)?;
+    if ensemble.policy.warm {
+        writeln!(out, "  warm       from the start of each session")?;
+    }
     if let Some(tls) = &ensemble.tls {
         write!(out, "  tls        servers of {}", tls.ca.display())?;
         if let Some(name) = &tls.server_name {
@@ -152,7 +161,7 @@ mod tests {
     use super::*;
 
     const TWO: &str = "admin_names: [Zoonet.us]\nhome: us\nensembles:\n  us: { servers: [a:1, b:2], barrier: quorum }\n  \
-                       eu: { servers: ['[::1]:3'], prefer: [c:4] }\nroutes:\n  /: us\n  \
+                       eu: { servers: ['[::1]:3'], prefer: [c:4], elide_barriers: true, warm: true }\nroutes:\n  /: us\n  \
                        /legacy: { ensemble: eu, root: /old }\n";
 
     #[test]
@@ -165,7 +174,8 @@ mod tests {
             "listen       127.0.0.1:2181\nadmin        off\n  names      zoonet.us\n\
              connections  4096, of at most 411MiB of memory each\nhome         us\n\
              words        envi, isro, mntr, ruok, srvr\n\
-             ensemble     eu\n  servers    [::1]:3\n  prefer     c:4\n  barrier    sync\n\
+             ensemble     eu\n  servers    [::1]:3\n  prefer     c:4\n  barrier    sync, elided\n\
+             \x20 warm       from the start of each session\n\
              ensemble     us\n  servers    a:1, b:2\n  barrier    quorum\n\
              route        /        us\nroute        /legacy  eu  as /old\n\
              fingerprint  {fingerprint}\n"
