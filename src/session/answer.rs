@@ -10,7 +10,7 @@ use super::{End, Output, Phase, Session, Tick, Verdict, spread};
 use crate::route::EnsembleId;
 use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
-use crate::wire::opcode::{Access, OpCode, Target};
+use crate::wire::opcode::{OpCode, Target};
 use crate::wire::reply::{self, ReplyHeader, WatchEvent};
 use crate::wire::{Xid, Zxid, code};
 
@@ -114,7 +114,7 @@ impl Session {
         match owner {
             Owner::Client { .. } | Owner::ClientPing | Owner::Ping => {}
             Owner::Barrier(_) => {
-                self.switch.answered(ensemble, Access::Ordered, header);
+                self.switch.barrier_answered(ensemble, header);
                 if !header.was_ordered() {
                     self.happened(Event::BarrierFailed {
                         ensemble,

@@ -8,7 +8,7 @@ use super::pipeline::{Owed, Source, Stamp, Step};
 use super::spread::{self, Plan, Planner};
 use super::switch::{Barrier, Go};
 use super::{End, OnUnreachable, Output, Phase, Session, Tick, Verdict};
-use crate::route::{EnsembleId, SYSTEM, at_or_below};
+use crate::route::EnsembleId;
 use crate::wire::frames::PREFIX;
 use crate::wire::opcode::{Access, OpCode, Target};
 use crate::wire::request::{self, Request};
@@ -326,8 +326,8 @@ impl Session {
     #[inline]
     fn sent(&mut self, to: EnsembleId, request: &Request<'_>, owner: Owner, now: Tick) {
         let (home, bound) = (self.settings.home(), self.settings.ledger_limit);
-        if self.switch.elides() && is_zookeepers_own(request) {
-            self.switch.tells(to);
+        if self.switch.elides() {
+            self.switch.asked(to, request);
         }
         let leg = self.legs.get(to);
         let note = if to == home {
@@ -451,11 +451,4 @@ struct Framed {
     xid: Xid,
     op: OpCode,
     frame: Vec<u8>,
-}
-
-/// Whether a request is about what `ZooKeeper` keeps for itself. It changes the data of its quotas'
-/// statistics without a change of their Stats, so that these do not tell what a read has shown.
-#[inline(never)]
-fn is_zookeepers_own(request: &Request<'_>) -> bool {
-    request.path().is_some_and(|path| at_or_below(path, SYSTEM))
 }

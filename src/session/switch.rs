@@ -26,11 +26,12 @@ use crate::route::{BarrierKind, EnsembleId, RouteMap};
 use crate::wire::Zxid;
 use crate::wire::opcode::Access;
 use crate::wire::reply::ReplyHeader;
+use crate::wire::request::Request;
 use crate::wire::words::Role;
 
-use elision::Elision;
 pub use elision::Shown;
 pub(super) use elision::shown;
+use elision::{Elision, LedBy};
 
 /// How far the ordered operation is that makes later reads on the current ensemble fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,32 +152,46 @@ impl Switch {
             return Go::Forward;
         }
         self.current = to;
-        if let Some(elision) = &mut self.elision {
-            if access == Access::Read && elision.covers(to) {
-                self.lead = Lead::Happened;
-                return Go::Elided;
-            }
-            elision.asks(to);
+        if access == Access::Read && self.elision.as_ref().is_some_and(|it| it.covers(to)) {
+            self.lead = Lead::Happened;
+            return Go::Elided;
         }
         self.lead = Lead::Asked;
-        match (access, effective(kind, role)) {
-            (Access::Ordered | Access::Control, _) => Go::Forward,
+        let (go, by) = match (access, effective(kind, role)) {
+            (Access::Ordered | Access::Control, _) => (Go::Forward, LedBy::Client),
             // The client's own does what the barrier would.
-            (Access::Sync, Some(Barrier::Sync)) => Go::Forward,
-            (Access::Read | Access::Sync, Some(barrier)) => Go::Behind(barrier),
+            (Access::Sync, Some(Barrier::Sync)) => (Go::Forward, LedBy::Client),
+            (Access::Read | Access::Sync, Some(barrier)) => (Go::Behind(barrier), LedBy::Barrier),
             (Access::Read | Access::Sync, None) => {
                 self.lead = Lead::Happened;
-                if let Some(elision) = &mut self.elision {
-                    elision.failed();
-                }
-                Go::Forward
+                return Go::Forward;
             }
+        };
+        if let Some(elision) = &mut self.elision {
+            elision.asks(to, by);
         }
+        go
     }
 
-    /// Takes note of the answer to a request, or to a barrier, that `admit` let through.
+    /// Takes note of the answer to a request that `admit` let through.
     pub(super) fn answered(
         &mut self,
+        from: EnsembleId,
+        access: Access,
+        header: &ReplyHeader,
+    ) -> Trust {
+        self.answered_to(LedBy::Client, from, access, header)
+    }
+
+    /// Takes note of the answer to a barrier.
+    pub(super) fn barrier_answered(&mut self, from: EnsembleId, header: &ReplyHeader) {
+        self.answered_to(LedBy::Barrier, from, Access::Ordered, header);
+    }
+
+    #[inline]
+    fn answered_to(
+        &mut self,
+        by: LedBy,
         from: EnsembleId,
         access: Access,
         header: &ReplyHeader,
@@ -194,7 +209,7 @@ impl Switch {
                     (true, _, _) => {
                         self.lead = Lead::Happened;
                         if let Some(elision) = &mut self.elision {
-                            elision.led();
+                            elision.led(by);
                         }
                     }
                     (false, _, Lead::Asked) => {
@@ -224,6 +239,13 @@ impl Switch {
         self.elision.is_some()
     }
 
+    /// A request of the client's goes out whose reply may show more than it tells.
+    pub(super) fn asked(&mut self, to: EnsembleId, request: &Request<'_>) {
+        if elision::is_untold(request) {
+            self.tells(to);
+        }
+    }
+
     /// A reply to the client's request has shown it what `from` was at this zxid.
     pub(super) fn shows(&mut self, from: EnsembleId, zxid: Zxid) {
         if let Some(elision) = &mut self.elision {
@@ -231,7 +253,7 @@ impl Switch {
         }
     }
 
-    /// An event has told the client of a change on `from`.
+    /// The client learns of a change on `from` of which no zxid tells, by an event for one.
     pub(super) fn tells(&mut self, from: EnsembleId) {
         if let Some(elision) = &mut self.elision {
             elision.learns(from);

@@ -26,12 +26,12 @@ pub(super) const MUTATIONS: [Mutation; 18] = [
     Mutation {
         name: "no barrier",
         file: "src/session/switch.rs",
-        needle: "Some(barrier)) => Go::Behind(barrier),",
+        needle: "Some(barrier)) => (Go::Behind(barrier), LedBy::Barrier),",
         instead: "Some(barrier)) => if MUTATED {
             self.lead = Lead::Happened;
-            Go::Forward
+            (Go::Forward, LedBy::Client)
         } else {
-            Go::Behind(barrier)
+            (Go::Behind(barrier), LedBy::Barrier)
         },",
     },
     Mutation {
@@ -139,7 +139,7 @@ pub(super) const MUTATIONS: [Mutation; 18] = [
         needle: "    pub(super) fn failed(&mut self) {",
         instead: "    pub(super) fn failed(&mut self) {
         if MUTATED {
-            self.led();
+            self.led(LedBy::Barrier);
         }",
     },
 ];

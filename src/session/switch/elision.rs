@@ -42,11 +42,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::route::EnsembleId;
+use crate::route::{EnsembleId, SYSTEM, at_or_below};
 use crate::wire::Zxid;
 use crate::wire::code;
 use crate::wire::opcode::OpCode;
 use crate::wire::reply::{self, ReplyHeader};
+use crate::wire::request::Request;
 
 /// What a reply is taken to have shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +74,23 @@ pub(super) struct Elision {
     /// Of each ensemble that has a lead on its present connection: what was seen when it was sent.
     covered: BTreeMap<EnsembleId, Seen>,
     /// The same of a lead that is not answered yet.
-    asked: Option<(EnsembleId, Seen)>,
+    asked: Option<Asked>,
+}
+
+/// A lead under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    to: EnsembleId,
+    by: LedBy,
+    seen: Seen,
+}
+
+/// Whose request is a lead. Of the client's more than one may be in flight when a barrier is sent: they
+/// were sent before, and cover less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum LedBy {
+    Client,
+    Barrier,
 }
 
 impl Elision {
@@ -98,20 +115,21 @@ impl Elision {
 
     /// A lead is sent.
     #[inline(never)]
-    pub(super) fn asks(&mut self, to: EnsembleId) {
+    pub(super) fn asks(&mut self, to: EnsembleId, by: LedBy) {
         self.covered.remove(&to);
-        self.asked = Some((to, self.seen.clone()));
+        let seen = self.seen.clone();
+        self.asked = Some(Asked { to, by, seen });
     }
 
-    /// The lead was ordered.
+    /// A request that may be the lead was ordered.
     #[inline(never)]
-    pub(super) fn led(&mut self) {
-        if let Some((to, seen)) = self.asked.take() {
+    pub(super) fn led(&mut self, by: LedBy) {
+        if let Some(Asked { to, seen, .. }) = self.asked.take_if(|asked| asked.by == by) {
             self.covered.insert(to, seen);
         }
     }
 
-    /// The lead was not ordered, or there is none.
+    /// The lead was not ordered.
     #[inline(never)]
     pub(super) fn failed(&mut self) {
         self.asked = None;
@@ -127,14 +145,21 @@ impl Elision {
     /// The client knows, or may know, more of an ensemble than any zxid tells.
     pub(super) fn learns(&mut self, from: EnsembleId) {
         self.covered.retain(|to, _| *to == from);
-        self.asked = self.asked.take().filter(|(to, _)| *to == from);
+        self.asked.take_if(|asked| asked.to != from);
     }
 
     /// An ensemble's connection is gone, and its leads with it.
     pub(super) fn lost(&mut self, ensemble: EnsembleId) {
         self.covered.remove(&ensemble);
-        self.asked = self.asked.take().filter(|(to, _)| *to != ensemble);
+        self.asked.take_if(|asked| asked.to == ensemble);
     }
+}
+
+/// Whether a reply may show what changed without a change of its Stat: `ZooKeeper` does so with the
+/// statistics of quotas, which are among what it keeps for itself.
+#[inline(never)]
+pub(super) fn is_untold(request: &Request<'_>) -> bool {
+    request.path().is_some_and(|path| at_or_below(path, SYSTEM))
 }
 
 /// The zxid of what a reply to the client's request shows of its ensemble.

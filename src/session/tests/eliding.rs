@@ -275,3 +275,21 @@ fn what_zookeeper_keeps_for_itself_is_always_news() {
     bed.shows(1, HOME, 5, 60);
     assert!(!bed.elides("/eu/x", EU));
 }
+
+/// An update that was sent before an event does not lead what was learned by it.
+#[test]
+fn an_update_in_flight_is_not_taken_for_the_barrier_behind_it() {
+    let mut bed = bed(Shown::Stat);
+    bed.read(1, "/x", HOME);
+    bed.shows(1, HOME, 11, 60);
+    bed.set(2, "/eu/x");
+    bed.set(3, "/eu/x");
+    event(&mut bed, HOME);
+    bed.answer(EU, Xid(2), 50, code::THROTTLED_OP);
+    let barrier = bed.read(4, "/eu/x", EU).unwrap();
+    bed.answer(EU, Xid(3), 61, 0);
+    bed.answer(EU, barrier, 61, code::THROTTLED_OP);
+    bed.shows(4, EU, 61, 61);
+    bed.elides("/x", HOME);
+    assert!(!bed.elides("/eu/x", EU));
+}
