@@ -73,8 +73,10 @@ impl Circuit {
             // Where nobody answers that takes long: requests are to fail quickly.
             Err(NoLeave::BeingTried) => timeout(PATIENCE, over).await.ok()?,
         }
-        // All that have waited are not to come in one moment.
-        sleep(SPREAD.mul_f64(fastrand::f64())).await;
+        if !self.is_open() {
+            // All that have waited are not to come in one moment.
+            sleep(SPREAD.mul_f64(fastrand::f64())).await;
+        }
         self.attempt(Instant::now()).ok()
     }
 
