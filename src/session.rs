@@ -411,15 +411,17 @@ impl Session {
             self.retired(ensemble, now);
             return;
         }
-        self.happened(Event::LegLost { ensemble, reason });
+        // Servers close right after they have answered a closeSession: nothing is lost by that.
+        let closing = matches!(self.phase, Phase::Closing { .. });
+        if !closing || self.legs.get(ensemble).in_flight() > 0 {
+            self.happened(Event::LegLost { ensemble, reason });
+        }
         let leg = self.legs.get(ensemble);
         let in_flight = leg.lost(now);
         let complete = leg.ledger.is_complete();
         self.switch.lost(ensemble);
         if ensemble == self.settings.home() {
-            // Servers close right after they have answered a closeSession.
-            let closes = matches!(self.phase, Phase::Closing { .. });
-            if !closes || self.pipeline.next_ready() != Some(OpCode::CloseSession) {
+            if !closing || self.pipeline.next_ready() != Some(OpCode::CloseSession) {
                 self.end();
             }
             return;

@@ -41,6 +41,31 @@ fn close_drains_then_ends_all_legs_at_once_and_answers_last() {
 }
 
 #[test]
+fn what_servers_close_behind_their_answer_is_not_lost() {
+    for (last, lost) in [(HOME, EU), (EU, HOME)] {
+        let mut bed = Bed::with_leg();
+        let out = close(&mut bed);
+        let (remote, home) = (own(&out, 0), Xid(77));
+        let asked = if lost == EU { remote } else { home };
+        assert_eq!(bed.answer(lost, asked, 9, 0), []);
+        assert_eq!(bed.lost(lost), []);
+        let asked = if last == EU { remote } else { home };
+        bed.answer(last, asked, 9, 0);
+        let is_loss = |event: &Event| matches!(event, Event::LegLost { .. });
+        assert!(!bed.events.iter().any(is_loss), "{:?}", bed.events);
+    }
+}
+
+#[test]
+fn a_server_that_is_gone_before_it_answers_a_close_is_lost() {
+    let mut bed = Bed::with_leg();
+    close(&mut bed);
+    bed.lost(EU);
+    let is_loss = |event: &Event| matches!(event, Event::LegLost { ensemble: EU, .. });
+    assert!(bed.events.iter().any(is_loss));
+}
+
+#[test]
 fn an_ensemble_that_does_not_answer_delays_the_close_by_a_second_at_most() {
     let mut bed = Bed::with_leg();
     close(&mut bed);
