@@ -373,7 +373,7 @@ impl Session {
             self.pipeline.ready(seq, frame, stamp, source);
             return;
         }
-        let Some(gather) = self.pipeline.part(seq, part, payload, stamp) else {
+        let Some(gather) = self.pipeline.part(seq, part, payload, (stamp, source)) else {
             return;
         };
         let (frame, err) = gather.merged(xid, &self.settings).unwrap_or_else(|_| {
@@ -397,16 +397,15 @@ impl Session {
             if op == OpCode::CloseSession && !self.legs_closed(now) {
                 return;
             }
-            let Some(Ready {
+            let Some((reply, events)) = self.pipeline.release() else {
+                return;
+            };
+            let Ready {
                 op,
                 mut frame,
                 stamp,
-                events,
                 ..
-            }) = self.pipeline.release()
-            else {
-                return;
-            };
+            } = reply;
             let payload = frame.get_mut(PREFIX..).unwrap_or_default();
             let zxid = ReplyHeader::parse(payload).map_or(Zxid::NONE, |header| header.zxid);
             self.stamp(payload, zxid, stamp);

@@ -27,11 +27,48 @@ pub(super) struct Owed {
 
 /// What there is of a reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Body {
+struct Body {
+    stage: Stage,
+    /// The ensembles that have answered the request, or a part of it, in its turn: events of theirs
+    /// that have come since stay behind it.
+    from: Vec<EnsembleId>,
+    events: Vec<Vec<u8>>,
+}
+
+/// How far a reply is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Stage {
     /// It is made of several, or has to be changed as a whole.
     Parts(Gather),
+    /// All it is made of is there.
+    Merging,
     /// It waits for those before it.
     Ready(Ready),
+}
+
+impl Body {
+    const fn new(stage: Stage) -> Self {
+        Self {
+            stage,
+            from: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes note of who has answered. What was answered at the door may have overtaken replies that
+    /// are still to come (protocol.md 5), and arms nothing.
+    fn answered(&mut self, source: Source, payload: &[u8]) {
+        let in_order = ReplyHeader::parse(payload).is_ok_and(|header| header.was_ordered());
+        if let Source::Leg(ensemble) = source
+            && in_order
+        {
+            self.from.push(ensemble);
+        }
+    }
+
+    fn of_events(&self) -> usize {
+        self.events.iter().map(Vec::len).sum()
+    }
 }
 
 impl Owed {
@@ -51,7 +88,7 @@ impl Owed {
             xid,
             op,
             operations,
-            body: Some(Box::new(Body::Parts(gather))),
+            body: Some(Box::new(Body::new(Stage::Parts(gather)))),
         }
     }
 
@@ -63,22 +100,21 @@ impl Owed {
 
     /// Its parts, while it is put together.
     pub(super) fn parts(&self) -> Option<&Gather> {
-        match self.body.as_deref() {
-            Some(Body::Parts(gather)) => Some(gather),
-            Some(Body::Ready(_)) | None => None,
+        match &self.body.as_deref()?.stage {
+            Stage::Parts(gather) => Some(gather),
+            Stage::Merging | Stage::Ready(_) => None,
         }
     }
 
-    /// The reply, if it is there and came from this ensemble in its turn.
-    fn ready_of(&mut self, from: EnsembleId) -> Option<&mut Ready> {
-        let Some(Body::Ready(ready)) = self.body.as_deref_mut() else {
-            return None;
-        };
-        (ready.source == Source::Leg(from) && ready.came_in_order()).then_some(ready)
+    /// Where events of an ensemble are kept that have to stay behind this reply.
+    fn behind(&mut self, from: EnsembleId) -> Option<&mut Vec<Vec<u8>>> {
+        let body = self.body.as_deref_mut()?;
+        body.from.contains(&from).then_some(&mut body.events)
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.body.as_deref(), Some(Body::Ready(_)))
+        let body = self.body.as_deref();
+        body.is_some_and(|body| matches!(body.stage, Stage::Ready(_)))
     }
 }
 
@@ -92,29 +128,15 @@ pub(super) struct Ready {
     pub(super) frame: Vec<u8>,
     pub(super) stamp: Stamp,
     source: Source,
-    /// Events of the server that came behind it: they go out behind it.
-    pub(super) events: Vec<Vec<u8>>,
 }
 
 impl Ready {
     /// Bytes of servers' among it: what a server makes wait is bounded.
     fn of_servers(&self) -> usize {
-        let reply = match self.source {
+        match self.source {
             Source::Leg(_) => self.frame.len(),
             Source::Here => 0,
-        };
-        reply + self.of_events()
-    }
-
-    /// Whether its server had answered all before it. What was answered at the door may have
-    /// overtaken replies that are still to come (protocol.md 5), and arms nothing.
-    fn came_in_order(&self) -> bool {
-        let payload = self.frame.get(PREFIX..).unwrap_or_default();
-        ReplyHeader::parse(payload).is_ok_and(|header| header.was_ordered())
-    }
-
-    fn of_events(&self) -> usize {
-        self.events.iter().map(Vec::len).sum()
+        }
     }
 }
 
@@ -227,19 +249,20 @@ impl Pipeline {
         seq: u32,
         part: u16,
         payload: &[u8],
-        stamp: Stamp,
+        (stamp, source): (Stamp, Source),
     ) -> Option<Gather> {
-        let owed = self.get_mut(seq)?;
-        let Some(Body::Parts(gather)) = owed.body.as_deref_mut() else {
+        let body = self.get_mut(seq)?.body.as_deref_mut()?;
+        let Stage::Parts(gather) = &mut body.stage else {
             return None;
         };
         let before = gather.bytes();
         let complete = gather.take(part, payload, stamp);
         let added = gather.bytes() - before;
-        let taken = owed.body.take_if(|_| complete);
+        body.answered(source, payload);
+        let taken = complete.then(|| std::mem::replace(&mut body.stage, Stage::Merging));
         self.waiting += added;
         self.replies += added;
-        let Body::Parts(gather) = *taken? else {
+        let Stage::Parts(gather) = taken? else {
             return None;
         };
         self.waiting -= gather.kept() + gather.bytes();
@@ -258,48 +281,51 @@ impl Pipeline {
             frame,
             stamp,
             source,
-            events: Vec::new(),
         };
         let added = ready.of_servers();
-        let before = owed.body.replace(Box::new(Body::Ready(ready)));
+        let body = owed
+            .body
+            .get_or_insert_with(|| Box::new(Body::new(Stage::Merging)));
+        body.answered(source, ready.frame.get(PREFIX..).unwrap_or_default());
+        let before = std::mem::replace(&mut body.stage, Stage::Ready(ready));
         self.waiting += length;
         self.replies += added;
-        match before.map(|before| *before) {
-            None => {}
-            Some(Body::Parts(gather)) => {
+        match before {
+            Stage::Merging => {}
+            Stage::Parts(gather) => {
                 self.waiting -= gather.kept() + gather.bytes();
                 self.replies -= gather.bytes();
             }
-            Some(Body::Ready(before)) => self.let_go(&before),
+            Stage::Ready(before) => self.let_go(&before),
         }
     }
 
     /// A reply does not wait any more.
     fn let_go(&mut self, ready: &Ready) {
-        self.waiting -= ready.frame.len() + ready.of_events();
+        self.waiting -= ready.frame.len();
         self.replies -= ready.of_servers();
     }
 
-    /// Whether a reply of this ensemble waits for others.
+    /// Whether a reply of this ensemble, or a part of one, waits for others.
     pub(super) fn has_of(&mut self, from: EnsembleId) -> bool {
         let mut owed = self.owed.iter_mut();
-        owed.any(|owed| owed.ready_of(from).is_some())
+        owed.any(|owed| owed.behind(from).is_some())
     }
 
-    /// Keeps an event behind the last reply of its ensemble that waits for others, if there is one:
-    /// clients arm a watch when they read the reply to what asked for it, and drop events before.
-    /// Gives it back where there is none: then it goes out now.
+    /// Keeps an event behind the last reply that its ensemble has given, or a part of, and that waits
+    /// for others, if there is one: clients arm a watch when they read the reply to what asked for it,
+    /// and drop events before. Gives it back where there is none: then it goes out now.
     pub(super) fn follow(&mut self, from: EnsembleId, event: Vec<u8>) -> Option<Vec<u8>> {
         if self.replies == 0 {
             return Some(event);
         }
         let mut last_first = self.owed.iter_mut().rev();
-        let Some(ready) = last_first.find_map(|owed| owed.ready_of(from)) else {
+        let Some(events) = last_first.find_map(|owed| owed.behind(from)) else {
             return Some(event);
         };
         self.waiting += event.len();
         self.replies += event.len();
-        ready.events.push(event);
+        events.push(event);
         None
     }
 
@@ -311,19 +337,23 @@ impl Pipeline {
             .map(|owed| owed.op)
     }
 
-    /// Takes the first reply off the queue if it is there.
-    pub(super) fn release(&mut self) -> Option<Ready> {
+    /// Takes the first reply off the queue if it is there, and the events that go out behind it.
+    pub(super) fn release(&mut self) -> Option<(Ready, Vec<Vec<u8>>)> {
         if !self.owed.front()?.is_ready() {
             return None;
         }
         let first = self.owed.pop_front()?;
         self.waiting -= first.kept();
         self.first = self.first.wrapping_add(1);
-        let Body::Ready(ready) = *first.body? else {
+        let body = *first.body?;
+        let events = body.of_events();
+        let Stage::Ready(ready) = body.stage else {
             return None;
         };
         self.let_go(&ready);
-        Some(ready)
+        self.waiting -= events;
+        self.replies -= events;
+        Some((ready, body.events))
     }
 
     /// Holds a request back behind all others.

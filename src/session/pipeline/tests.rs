@@ -30,8 +30,8 @@ fn a_reply_that_overtook_is_released_behind_those_before_it() {
         "the second would have to follow it out"
     );
     pipeline.ready(first, vec![1], Stamp::Own, Source::Leg(HOME));
-    assert_eq!(pipeline.release().unwrap().frame, [1]);
-    assert_eq!(pipeline.release().unwrap().frame, [2]);
+    assert_eq!(pipeline.release().unwrap().0.frame, [1]);
+    assert_eq!(pipeline.release().unwrap().0.frame, [2]);
     assert!(pipeline.release().is_none());
 }
 
@@ -77,8 +77,8 @@ fn an_event_follows_the_last_reply_of_its_ensemble_that_waits() {
     assert_eq!((pipeline.waiting(), pipeline.replies()), (65, 65));
     pipeline.ready(first, vec![1], Stamp::Own, Source::Here);
     let mut released = Vec::new();
-    while let Some(ready) = pipeline.release() {
-        released.push(ready.events);
+    while let Some((_, events)) = pipeline.release() {
+        released.push(events);
     }
     assert_eq!(released, [vec![], vec![vec![9; 5]], vec![], vec![]]);
     assert_eq!((pipeline.waiting(), pipeline.replies()), (0, 0));
@@ -102,4 +102,24 @@ fn held_bytes_are_counted_in_and_out() {
     pipeline.take_held();
     assert_eq!(pipeline.waiting(), 30);
     assert!(!pipeline.flows());
+}
+
+#[test]
+fn an_event_follows_what_is_put_together_once_its_ensemble_has_given_its_part() {
+    let reply = |zxid| reply::header_only(Xid(1), Zxid(zxid), 0);
+    let mut pipeline = Pipeline::default();
+    let gather = Gather::new(Merge::HideData, 2);
+    let (op, take) = (OpCode::AddWatch, |ensemble| {
+        (Stamp::Home, Source::Leg(ensemble))
+    });
+    let seq = pipeline.owe(Owed::gathered(Xid(1), op, 0, gather));
+    assert!(pipeline.part(seq, 0, &reply(7)[4..], take(EU)).is_none());
+    assert_eq!(pipeline.follow(HOME, vec![9; 5]), Some(vec![9; 5]));
+    assert_eq!(pipeline.follow(EU, vec![9; 5]), None);
+    assert!(pipeline.part(seq, 1, &reply(8)[4..], take(HOME)).is_some());
+    pipeline.ready(seq, reply(0), Stamp::Home, Source::Leg(HOME));
+    assert_eq!(pipeline.follow(HOME, vec![8; 3]), None);
+    let (_, events) = pipeline.release().unwrap();
+    assert_eq!(events, [vec![9; 5], vec![8; 3]]);
+    assert_eq!((pipeline.waiting(), pipeline.replies()), (0, 0));
 }
