@@ -32,6 +32,9 @@ const EACH: usize = 50;
 /// How long it is peaceful first, and how long it is not at least.
 const PHASE: Duration = Duration::from_secs(2);
 
+/// How late a few answers may be before a client notices: a tenth of its session's timeout.
+const NOTICED: Duration = Duration::from_secs(1);
+
 const NODE: &str = "/limits-swarm";
 
 /// Raises our own bound of descriptors, which sockets of both kinds need.
@@ -260,13 +263,12 @@ fn those_who_behave_notice_nothing_of_ten_thousand_who_do_not() {
             "{name}: {requests} requests; p50 {half:?}, p99 {most:?}, most {all:?}; {memory} bytes"
         );
     }
-    let bound = |quiet: &Times, percent| quiet.at(percent) * 10 + Duration::from_millis(100);
     for (quiet, loud) in [
         (&quiet.requests, &loud.requests),
         (&quiet.visits, &loud.visits),
     ] {
         for percent in [50, 99] {
-            let (found, bound) = (loud.at(percent), bound(quiet, percent));
+            let (found, bound) = (loud.at(percent), bound(quiet.at(percent), percent));
             assert!(
                 found <= bound,
                 "p{percent} is {found:?}, more than {bound:?}"
@@ -288,4 +290,15 @@ fn those_who_behave_notice_nothing_of_ten_thousand_who_do_not() {
     assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
     let slow = "zoonet_connection_ends_total{reason=\"slow_reader\"}";
     assert_eq!(metric(&sidecar, slow), u64::try_from(EACH / 5).unwrap());
+}
+
+/// How long a percentile may be that took so long without the crowd. The tail is also what other tests
+/// do to this machine meanwhile.
+fn bound(quiet: Duration, percent: usize) -> Duration {
+    let bound = quiet * 10 + Duration::from_millis(100);
+    if percent > 90 {
+        bound.max(NOTICED)
+    } else {
+        bound
+    }
 }
