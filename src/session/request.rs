@@ -218,7 +218,8 @@ impl Session {
 
     /// Starts to reach an ensemble, unless it is too early after a failure or under way.
     pub(super) fn dial(&mut self, to: EnsembleId, now: Tick) {
-        let first = self.legs.home.role.is_none();
+        let ask = Output::LearnRole(self.settings.home());
+        let first = self.legs.home.role.is_none() && !self.outputs.contains(&ask);
         let leg = self.legs.get(to);
         if !matches!(leg.state, State::Idle { .. }) || now < leg.not_before {
             return;
@@ -227,8 +228,7 @@ impl Session {
         self.outputs.push_back(Output::Dial(to, handshake));
         if first {
             // From now on home may have to be switched back to.
-            self.outputs
-                .push_back(Output::LearnRole(self.settings.home()));
+            self.outputs.push_back(ask);
         }
     }
 

@@ -186,6 +186,24 @@ fn a_warm_leg_is_dialled_until_it_is_there() {
 }
 
 #[test]
+fn home_is_asked_once_for_its_role_however_many_legs_are_warm() {
+    const ASIA: EnsembleId = EnsembleId::new(2);
+    let rules = [(&b"/"[..], HOME), (b"/eu", EU), (b"/asia", ASIA)];
+    let rules = rules.map(|(prefix, to)| (prefix.to_vec(), to, None));
+    let warm = Policy {
+        warm: true,
+        ..Policy::default()
+    };
+    let settings = Settings::new(RouteMap::new(HOME, rules.to_vec()).unwrap(), vec![warm; 3]);
+    let mut bed = Bed::with(settings, Origin::New);
+    bed.session.resume(Vec::new(), Tick(0));
+    assert_eq!(
+        bed.drain(),
+        [Out::Dial(EU), Out::LearnRole, Out::Dial(ASIA)]
+    );
+}
+
+#[test]
 fn no_leg_is_warm_at_home_or_where_no_route_leads() {
     let mut settings = settings();
     settings.policies[HOME.index()].warm = true;
