@@ -4,7 +4,7 @@
 //! slow cores; the ones that take longer are ignored and run by
 //!
 //! ```text
-//! cargo test --release --test model -- --ignored --nocapture bounds::larger
+//! cargo test --release --test model -- --ignored --nocapture larger
 //! ```
 
 use super::explore::explore;
