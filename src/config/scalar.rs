@@ -222,12 +222,16 @@ pub(super) fn log(found: &str) -> Result<String, Complaint> {
         found: found.to_owned(),
         why,
     };
-    EnvFilter::try_new(found).map_err(|why| wrong(why.to_string()))?;
+    // With space in front of a directive tracing-subscriber takes its parts from the wrong places, and
+    // panics where that is inside a character.
+    let parts: Vec<&str> = found.split(',').map(str::trim).collect();
+    let filter = parts.join(",");
+    EnvFilter::try_new(&filter).map_err(|why| wrong(why.to_string()))?;
     // The filter would take it for the name of a module, and nothing at all would be logged.
-    let mut levels = found.split(',').filter(|part| !part.contains(['=', '[']));
-    match levels.find(|part| part.trim().parse::<LevelFilter>().is_err()) {
+    let mut levels = parts.iter().filter(|part| !part.contains(['=', '[']));
+    match levels.find(|part| part.parse::<LevelFilter>().is_err()) {
         Some(part) => Err(wrong(format!("`{part}` is no level"))),
-        None => Ok(found.to_owned()),
+        None => Ok(filter),
     }
 }
 

@@ -151,6 +151,18 @@ fn values_mean_what_they_say() {
 }
 
 #[test]
+fn space_around_the_parts_of_a_filter_means_nothing() {
+    let log = |written: &str| parse(&format!("log: \"{written}\"")).map(|config| config.log);
+    assert_eq!(log(" warn, zoonet=debug ").unwrap(), "warn,zoonet=debug");
+    // In front of this one it is no ASCII character.
+    assert!(log("\u{85}-=-").is_err());
+    assert_eq!(
+        log("warn,\u{2003}zoonet=debug").unwrap(),
+        "warn,zoonet=debug"
+    );
+}
+
+#[test]
 fn words_are_listed_or_all() {
     let words = |line: &str| {
         let config = parse(line).unwrap();

@@ -26,19 +26,25 @@
 //! * Pings, and what zoonet itself asks, show the client nothing.
 //!
 //! # Why
-//! Let a client have read at B behind its lead, then at X, and now at B again, X having shown nothing
-//! newer than z, which is what `covered` has for X. The reads at X returned znodes that were last
-//! changed at or before z, and a leg's zxids never go back: at z, which the client had seen before B's
-//! lead was sent, the znodes were what these reads say. So the reads may be placed where the client
-//! was between that point of X and whatever of X it sees next; in particular between the reads of B
-//! before and behind them, all of which follow B's lead on one connection and need no other order
-//! among themselves than B's own. A read at X that returned anything later than z could not be moved
-//! there: it may follow an update at B that B's server has not got, and then the barrier is needed.
-//! What the client wrote at X cannot be moved before B's lead either, as updates obey real time; and
-//! it always is newer.
+//! Give every operation a moment: an update that at which its leader commits it; a read the earliest at
+//! which all had been committed that its client was shown until then, by this read too. Moments order
+//! everything: updates as real time does, and each client's operations as it asked for them, since what
+//! it was shown only grows, and an update of its own is committed after what it was shown before and
+//! shown by its reply. It remains that a read returns what was there at its moment. Nothing that it
+//! returns is younger, by the choice of the moment. And nothing is missing that was committed by then
+//! and changes it, if its server had applied all that its ensemble had committed by then. Take a read at
+//! B, and what was committed last of all that the client was shown:
+//! * If B showed it, a server of B's had applied it, and a leg does not go back.
+//! * If another ensemble did, the rule says that the client was shown it, or something later there, before
+//!   B's lead was sent. So the moment is before that, and a server that has answered a lead has applied
+//!   what its ensemble had committed when it was sent.
+//!
+//! A reply that is counted by its header is exact at that zxid, one by its Stat from the Stat's youngest
+//! zxid to that of its header; both are applied where it comes from. The barrier of the paper's rule is
+//! the same argument with a lead that is always new.
 //!
 //! This is an argument, not a proof. What was explored is in `integration/model/elision.rs`: the rule
-//! with both meanings of shown, and what falls without each of its parts.
+//! with both meanings of shown, on two and three ensembles, and what falls without each of its parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
