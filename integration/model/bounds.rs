@@ -10,7 +10,7 @@
 use super::explore::explore;
 use super::properties::ORDER;
 use super::scenario::{
-    Ask, Budget, EU, FRESH, LAGGING, Profile, Replies, Roles, Scenario, Start, US,
+    Ask, Budget, EU, FRESH, LAGGING, Profile, Replies, Roles, Scenario, Start, US, X, Y,
 };
 use zoonet::route::BarrierKind;
 use zoonet::wire::words::Role;
@@ -57,8 +57,8 @@ pub(crate) fn led_by_an_update() -> Scenario {
     Scenario {
         budget: TURNED_AWAY,
         ..Scenario::new(vec![
-            Profile::exactly(US, &[Ask::Write(US), Ask::Write(EU), Ask::Read(EU)]),
-            Profile::exactly(EU, &[Ask::Write(EU)]),
+            Profile::exactly(US, &[Ask::Write(X), Ask::Write(Y), Ask::Read(Y)]),
+            Profile::exactly(EU, &[Ask::Write(Y)]),
         ])
     }
 }
@@ -69,8 +69,8 @@ pub(crate) fn read_after_coming_back() -> Scenario {
     Scenario {
         budget: HOME_LOSS,
         ..Scenario::new(vec![
-            Profile::exactly(US, &[Ask::Write(EU), Ask::Read(US)]),
-            Profile::exactly(US, &[Ask::Write(US), Ask::Read(EU)]),
+            Profile::exactly(US, &[Ask::Write(Y), Ask::Read(X)]),
+            Profile::exactly(US, &[Ask::Write(X), Ask::Read(Y)]),
         ])
     }
 }
@@ -82,8 +82,8 @@ pub(crate) fn read_after_a_move() -> Scenario {
         reachable: &[FRESH, LAGGING],
         budget: LEG_LOSS,
         ..Scenario::new(vec![
-            Profile::exactly(US, &[Ask::Read(EU), Ask::Read(EU)]),
-            Profile::exactly(EU, &[Ask::Write(EU)]),
+            Profile::exactly(US, &[Ask::Read(Y), Ask::Read(Y)]),
+            Profile::exactly(EU, &[Ask::Write(Y)]),
         ])
     }
 }
@@ -178,7 +178,7 @@ fn three_requests_are_pipelined() {
         window: 3,
         ..Scenario::new(vec![
             Profile::any(US, &Ask::ALL, 3),
-            Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]),
+            Profile::exactly(EU, &[Ask::Write(Y), Ask::Read(X)]),
         ])
     };
     explore("three in a row against two", &scenario).holds();
@@ -186,12 +186,12 @@ fn three_requests_are_pipelined() {
 
 #[test]
 fn clients_send_syncs_of_their_own() {
-    let asks = [Ask::Write(US), Ask::Sync(EU), Ask::Read(EU)];
+    let asks = [Ask::Write(X), Ask::Sync(Y), Ask::Read(Y)];
     let scenario = Scenario {
         budget: TURNED_AWAY,
         ..Scenario::new(vec![
             Profile::exactly(US, &asks),
-            Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]),
+            Profile::exactly(EU, &[Ask::Write(Y), Ask::Read(X)]),
         ])
     };
     explore("a sync of the client's own", &scenario).holds();
@@ -206,8 +206,8 @@ fn clients_send_syncs_of_their_own() {
 fn three_clients() {
     let scenario = Scenario::new(vec![
         Profile::any(US, &Ask::ALL, 2),
-        Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]),
-        Profile::exactly(US, &[Ask::Read(US), Ask::Read(EU)]),
+        Profile::exactly(EU, &[Ask::Write(Y), Ask::Read(X)]),
+        Profile::exactly(US, &[Ask::Read(X), Ask::Read(Y)]),
     ]);
     explore("three clients, one asks anything", &scenario).holds();
 }
@@ -243,7 +243,7 @@ fn larger_three_clients() {
     let scenario = Scenario::new(vec![
         Profile::any(US, &Ask::ALL, 2),
         Profile::any(EU, &Ask::ALL, 2),
-        Profile::exactly(US, &[Ask::Read(US), Ask::Read(EU)]),
+        Profile::exactly(US, &[Ask::Read(X), Ask::Read(Y)]),
     ]);
     explore("three clients, two ask anything", &scenario).holds();
 }

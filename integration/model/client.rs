@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::ensemble::Link;
 use super::history::{Asked, Fault, Outcome, Written};
-use super::scenario::{self, Ask, Roles, Scenario};
+use super::scenario::{Ask, Roles, Scenario};
 use connections::Late;
 pub(crate) use connections::{Wire, is_clients, is_read};
 use zoonet::route::EnsembleId;
@@ -181,7 +181,7 @@ impl Client {
     }
 
     fn frame(&self, ask: Ask, index: usize) -> Vec<u8> {
-        let (path, xid) = (scenario::node(ask.ensemble()), xid(index));
+        let (path, xid) = (ask.znode().path.as_bytes(), xid(index));
         match ask {
             Ask::Read(_) => request::of_path(xid, OpCode::GetData, path, &[0]),
             Ask::Sync(_) => request::of_path(xid, OpCode::Sync, path, &[]),

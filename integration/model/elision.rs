@@ -11,14 +11,16 @@
 
 use super::bounds::{HOME_LOSS, LEG_LOSS, TURNED_AWAY};
 use super::explore::explore;
-use super::scenario::{Ask, Budget, EU, FRESH, LAGGING, Profile, Replies, Scenario, Start, US};
+use super::scenario::{
+    Ask, Budget, EU, FRESH, LAGGING, Profile, Replies, Scenario, Start, US, X, X2, Y, Y2, Z, Znode,
+};
 use zoonet::route::BarrierKind;
 use zoonet::session::Shown;
 
 /// Every way of telling what was shown.
 const WAYS: [Shown; 2] = [Shown::Stat, Shown::Header];
 
-const READS: [Ask; 2] = [Ask::Read(US), Ask::Read(EU)];
+const READS: [Ask; 2] = [Ask::Read(X), Ask::Read(Y)];
 
 fn eliding(shown: Shown, clients: Vec<Profile>) -> Scenario {
     Scenario {
@@ -33,6 +35,30 @@ fn onlooker(shown: Shown, writes: [Ask; 2]) -> Scenario {
     eliding(shown, vec![onlooker, writer])
 }
 
+/// Client 1 looks at any of these so many times while client 2 writes to these one after the other. It
+/// lives where it writes first: not on the server that client 1 reads from there and that lags.
+fn looks(shown: Shown, looks: &[Znode], times: usize, writes: &[Znode]) -> Scenario {
+    let reads: Vec<Ask> = looks.iter().copied().map(Ask::Read).collect();
+    let home = writes.first().map_or(EU, |znode| znode.ensemble);
+    let writes: Vec<Ask> = writes.iter().copied().map(Ask::Write).collect();
+    let (onlooker, writer) = (
+        Profile::any(US, &reads, times),
+        Profile::exactly(home, &writes),
+    );
+    eliding(shown, vec![onlooker, writer])
+}
+
+/// A change of one ensemble is seen on the way to another one, from which a third is looked at that
+/// may not have what was before it.
+pub(crate) fn misled_by_way_of_a_third() -> Scenario {
+    looks(Shown::Stat, &[X, Y, Z], 4, &[Z, Y])
+}
+
+/// Of two znodes of an ensemble the one is seen that has not changed.
+pub(crate) fn misled_by_the_other_znode() -> Scenario {
+    looks(Shown::Stat, &[X, X2, Y], 3, &[Y, X2])
+}
+
 /// Client 1 asks any three, client 2 any two.
 fn any(shown: Shown) -> Scenario {
     let (one, other) = (
@@ -43,11 +69,11 @@ fn any(shown: Shown) -> Scenario {
 }
 
 pub(crate) fn misled_by_stat() -> Scenario {
-    onlooker(Shown::Stat, [Ask::Write(EU), Ask::Write(US)])
+    onlooker(Shown::Stat, [Ask::Write(Y), Ask::Write(X)])
 }
 
 pub(crate) fn misled_by_header() -> Scenario {
-    onlooker(Shown::Header, [Ask::Write(EU), Ask::Write(US)])
+    onlooker(Shown::Header, [Ask::Write(Y), Ask::Write(X)])
 }
 
 /// Each writes at home and reads the other ensemble, as in the paper's smallest counter-example.
@@ -61,8 +87,8 @@ pub(crate) fn writer() -> Scenario {
 /// Client 1 writes on a connection that may break, so that it never knows whether it has written,
 /// and reads home.
 pub(crate) fn writer_whose_answer_is_lost() -> Scenario {
-    let writer = Profile::exactly(US, &[Ask::Write(EU), Ask::Read(US)]);
-    let other = Profile::exactly(US, &[Ask::Write(US), Ask::Read(EU)]);
+    let writer = Profile::exactly(US, &[Ask::Write(Y), Ask::Read(X)]);
+    let other = Profile::exactly(US, &[Ask::Write(X), Ask::Read(Y)]);
     Scenario {
         budget: LEG_LOSS,
         reachable: &[FRESH, LAGGING],
@@ -72,9 +98,9 @@ pub(crate) fn writer_whose_answer_is_lost() -> Scenario {
 
 /// Client 1's remote connection may go over to another server before it reads there again.
 pub(crate) fn moves_between_reads() -> Scenario {
-    let asks = [EU, US, EU, US, EU].map(Ask::Read);
+    let asks = [Y, X, Y, X, Y].map(Ask::Read);
     let reader = Profile::exactly(US, &asks);
-    let writer = Profile::exactly(EU, &[Ask::Write(EU)]);
+    let writer = Profile::exactly(EU, &[Ask::Write(Y)]);
     Scenario {
         start: Start::Cold,
         budget: LEG_LOSS,
@@ -85,9 +111,9 @@ pub(crate) fn moves_between_reads() -> Scenario {
 
 /// A barrier may be turned away.
 pub(crate) fn barrier_turned_away() -> Scenario {
-    let asks = [Ask::Write(US), Ask::Read(EU), Ask::Read(US), Ask::Read(EU)];
+    let asks = [Ask::Write(X), Ask::Read(Y), Ask::Read(X), Ask::Read(Y)];
     let reader = Profile::exactly(US, &asks);
-    let writer = Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]);
+    let writer = Profile::exactly(EU, &[Ask::Write(Y), Ask::Read(X)]);
     Scenario {
         budget: TURNED_AWAY,
         window: 1,
@@ -99,8 +125,8 @@ pub(crate) fn barrier_turned_away() -> Scenario {
 fn an_onlooker_is_not_misled() {
     for shown in WAYS {
         for writes in [
-            [Ask::Write(US), Ask::Write(EU)],
-            [Ask::Write(EU), Ask::Write(US)],
+            [Ask::Write(X), Ask::Write(Y)],
+            [Ask::Write(Y), Ask::Write(X)],
         ] {
             let title = format!("elided by {shown:?}, four reads against {writes:?}");
             explore(&title, &onlooker(shown, writes)).holds();
@@ -127,7 +153,7 @@ fn what_goes_wrong_costs_a_barrier() {
     let comes_back = Scenario {
         budget: HOME_LOSS,
         window: 1,
-        ..onlooker(Shown::Stat, [Ask::Write(EU), Ask::Write(US)])
+        ..onlooker(Shown::Stat, [Ask::Write(Y), Ask::Write(X)])
     };
     explore("elided, a client comes back", &comes_back).holds();
 }
@@ -140,7 +166,7 @@ fn a_quorum_covers_what_a_deposed_leader_does_not_know() {
             ..Budget::default()
         },
         barrier: BarrierKind::Quorum,
-        ..onlooker(Shown::Stat, [Ask::Write(EU), Ask::Write(US)])
+        ..onlooker(Shown::Stat, [Ask::Write(Y), Ask::Write(X)])
     };
     explore("elided, a leader is deposed, quorum", &deposed).holds();
 }
@@ -157,6 +183,72 @@ fn two_clients_ask_anything() {
     }
 }
 
+/// Every two different znodes of these, in both orders.
+fn pairs(znodes: &[Znode]) -> impl Iterator<Item = [Znode; 2]> {
+    let second = |first: Znode| znodes.iter().map(move |second| [first, *second]);
+    let all = znodes.iter().copied().flat_map(second);
+    all.filter(|[first, second]| first != second)
+}
+
+#[test]
+fn three_ensembles_are_looked_at() {
+    for (shown, writes) in WAYS
+        .into_iter()
+        .flat_map(|way| pairs(&[X, Y, Z]).map(move |pair| (way, pair)))
+    {
+        let title = format!("elided by {shown:?}, three ensembles, four reads against {writes:?}");
+        explore(&title, &looks(shown, &[X, Y, Z], 4, &writes)).holds();
+    }
+}
+
+#[test]
+fn two_znodes_of_each_are_looked_at() {
+    for shown in WAYS {
+        for writes in [[X, Y], [Y, X], [X, X2]] {
+            let title =
+                format!("elided by {shown:?}, two znodes each, three reads against {writes:?}");
+            explore(&title, &looks(shown, &[X, X2, Y, Y2], 3, &writes)).holds();
+        }
+    }
+}
+
+/// Both ask for anything of these znodes.
+fn anything(shown: Shown, znodes: &[Znode], [one, other]: [usize; 2]) -> Scenario {
+    let reads = znodes.iter().copied().map(Ask::Read);
+    let asks: Vec<Ask> = reads
+        .chain(znodes.iter().copied().map(Ask::Write))
+        .collect();
+    let clients = vec![Profile::any(US, &asks, one), Profile::any(EU, &asks, other)];
+    eliding(shown, clients)
+}
+
+#[test]
+#[ignore = "millions of states"]
+fn larger_elided_on_three_ensembles() {
+    for shown in WAYS {
+        for (what, znodes) in [
+            ("three ensembles", &[X, Y, Z][..]),
+            ("two znodes each", &[X, X2, Y, Y2]),
+        ] {
+            let title = format!("elided by {shown:?}, {what}, any three against two");
+            explore(&title, &anything(shown, znodes, [3, 2])).holds();
+            for writes in pairs(znodes) {
+                let title = format!("elided by {shown:?}, {what}, five reads against {writes:?}");
+                explore(&title, &looks(shown, znodes, 5, &writes)).holds();
+                let lossy = Scenario {
+                    budget: LEG_LOSS,
+                    reachable: &[FRESH, LAGGING],
+                    ..looks(shown, znodes, 4, &writes)
+                };
+                let title = format!(
+                    "elided by {shown:?}, {what}, four reads against {writes:?}, a leg is lost"
+                );
+                explore(&title, &lossy).holds();
+            }
+        }
+    }
+}
+
 #[test]
 #[ignore = "hundreds of thousands of states each, millions together"]
 fn larger_elided() {
@@ -165,7 +257,7 @@ fn larger_elided() {
         explore(&title(""), &any(shown)).holds();
         let delayed = Scenario {
             replies: Replies::Delayed,
-            ..onlooker(shown, [Ask::Write(EU), Ask::Write(US)])
+            ..onlooker(shown, [Ask::Write(Y), Ask::Write(X)])
         };
         explore(&title(", replies delayed"), &delayed).holds();
         let lossy = Scenario {
@@ -179,12 +271,12 @@ fn larger_elided() {
             ..any(shown)
         };
         explore(&title(", one is turned away"), &turned).holds();
-        let third = Profile::exactly(US, &[Ask::Read(US), Ask::Read(EU), Ask::Read(US)]);
+        let third = Profile::exactly(US, &[Ask::Read(X), Ask::Read(Y), Ask::Read(X)]);
         let three = eliding(
             shown,
             vec![
                 Profile::any(US, &READS, 3),
-                Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]),
+                Profile::exactly(EU, &[Ask::Write(Y), Ask::Read(X)]),
                 third,
             ],
         );

@@ -157,17 +157,11 @@ impl Ensemble {
         self.replicas.get(server).map(|replica| replica.role)
     }
 
-    /// The data written to a znode, in the order of the writes.
-    pub(crate) fn written<'a>(&'a self, node: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.log.iter().filter_map(move |change| match change {
-            Change::Created { path, data, .. } | Change::DataSet { path, data }
-                if path.as_slice() == node =>
-            {
-                Some(data.as_slice())
-            }
-            Change::Created { .. }
-            | Change::DataSet { .. }
-            | Change::SessionCreated(_)
+    /// The data written to its znodes, in the order of the writes.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &[u8]> {
+        self.log.iter().filter_map(|change| match change {
+            Change::Created { data, .. } | Change::DataSet { data, .. } => Some(data.as_slice()),
+            Change::SessionCreated(_)
             | Change::SessionEnded(_)
             | Change::Deleted { .. }
             | Change::Checked(_)

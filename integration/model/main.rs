@@ -7,8 +7,9 @@
 //! not: without any one part of the rule there is a counter-example.
 //!
 //! # What is not explored
-//! More than two ensembles, three clients and three requests each. One znode per ensemble and one
-//! server that lags, beside one that does not. Watches, ephemerals, multis of the client's, mounts,
+//! More than three ensembles, two znodes each, three clients and five requests each; what is explored of
+//! `elide_barriers` goes further than the rest. More than one server that lags, beside one that does
+//! not. Watches, ephemerals, multis of the client's, mounts,
 //! reloads, session expiry: those have tests of their own. Frames cut in two, and whatever else is
 //! the shell's. Sidecars that crash. Clocks: timers run out only where nothing else can happen,
 //! what they lead to else, a connection that breaks, is tried at any time.

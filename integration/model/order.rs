@@ -9,7 +9,7 @@
 //! | an operation | a later one of the same client | program order |
 //! | a write | the next one of the same ensemble | write-write |
 //! | a write | a read that saw it | write-read |
-//! | a read | the write behind the one it saw | read-write |
+//! | a read | the write of that znode behind the one it saw | read-write |
 //! | a write | one that was asked for after it had returned | real time |
 //!
 //! A write of unknown outcome that is in a log comes after what its client knew before it, and
@@ -17,7 +17,7 @@
 //! about any znode, and real time is promised between updates only.
 
 use super::history::{Asked, Outcome, Written};
-use super::scenario::{self, Ask, EU, US};
+use super::scenario::{Ask, ENSEMBLES};
 use super::world::World;
 use zoonet::route::EnsembleId;
 
@@ -48,7 +48,7 @@ struct Graph {
 
 impl Graph {
     fn of(world: &World) -> Self {
-        let logs = [US, EU].map(|ensemble| log(world, ensemble));
+        let logs = ENSEMBLES.map(|ensemble| log(world, ensemble));
         let made = |place: Place| logs.iter().flatten().any(|written| *written == place);
         let mut places = Vec::new();
         for (client, asks) in world.clients.iter().enumerate() {
@@ -62,9 +62,10 @@ impl Graph {
         let after = vec![Vec::new(); places.len()];
         let mut graph = Self { places, after };
         graph.bind_programs(world);
-        for (ensemble, log) in [US, EU].into_iter().zip(&logs) {
-            graph.bind_log(world, ensemble, log);
+        for log in &logs {
+            graph.bind_log(log);
         }
+        graph.bind_reads(world, &logs);
         graph
     }
 
@@ -92,29 +93,29 @@ impl Graph {
         }
     }
 
-    /// The order of an ensemble's writes, and where its reads stand among them.
-    fn bind_log(&mut self, world: &World, ensemble: EnsembleId, log: &[Place]) {
+    /// The order of an ensemble's writes.
+    fn bind_log(&mut self, log: &[Place]) {
         for pair in log.windows(2) {
             self.bind(pair[0], pair[1]);
         }
+    }
+
+    /// Where reads stand among the writes of their znodes.
+    fn bind_reads(&mut self, world: &World, logs: &[Vec<Place>]) {
         for place in self.places.clone() {
             let asked = &world.clients[place.client].asked[place.index];
-            let (Ask::Read(from), Outcome::Read(source)) = (asked.ask, asked.outcome) else {
+            let (Ask::Read(znode), Outcome::Read(source)) = (asked.ask, asked.outcome) else {
                 continue;
             };
-            if from != ensemble {
-                continue;
+            let same = |write: &&Place| {
+                world.clients[write.client].asked[write.index].ask.znode() == znode
+            };
+            let mut writes = logs.iter().flatten().filter(same);
+            if let Some(seen) = source.map(Place::of) {
+                self.bind(seen, place);
+                writes.find(|written| **written == seen);
             }
-            let seen = source.map(Place::of);
-            let next = match seen {
-                None => log.first(),
-                Some(seen) => {
-                    self.bind(seen, place);
-                    let at = log.iter().position(|written| *written == seen);
-                    at.and_then(|at| log.get(at + 1))
-                }
-            };
-            if let Some(next) = next {
+            if let Some(next) = writes.next() {
                 self.bind(place, *next);
             }
         }
@@ -165,7 +166,7 @@ fn is_known(asked: &Asked) -> bool {
 /// The writes of an ensemble, in order.
 fn log(world: &World, ensemble: EnsembleId) -> Vec<Place> {
     world.ensembles[ensemble.index()]
-        .written(scenario::node(ensemble))
+        .written()
         .filter_map(Written::read)
         .map(Place::of)
         .collect()

@@ -1,5 +1,6 @@
 //! What is explored: who asks what, what may go wrong and how often. Each is bounded.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::ensemble::Server;
@@ -7,44 +8,67 @@ use zoonet::route::{BarrierKind, EnsembleId, RouteMap};
 use zoonet::session::{Policy, Settings, Shown};
 use zoonet::wire::words::Role;
 
-/// The ensembles. Both hold one znode; the routes of all clients are the same.
+/// The ensembles; the routes of all clients are the same.
 pub(crate) const US: EnsembleId = EnsembleId::new(0);
 pub(crate) const EU: EnsembleId = EnsembleId::new(1);
+pub(crate) const AP: EnsembleId = EnsembleId::new(2);
+pub(crate) const ENSEMBLES: [EnsembleId; 3] = [US, EU, AP];
+
+/// A znode.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Znode {
+    pub(crate) ensemble: EnsembleId,
+    pub(crate) path: &'static str,
+}
+
+impl Znode {
+    const fn new(ensemble: EnsembleId, path: &'static str) -> Self {
+        Self { ensemble, path }
+    }
+}
+
+impl fmt::Debug for Znode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.path)
+    }
+}
+
+/// One of each ensemble, and a second one of the first two.
+pub(crate) const X: Znode = Znode::new(US, "/us/x");
+pub(crate) const X2: Znode = Znode::new(US, "/us/x2");
+pub(crate) const Y: Znode = Znode::new(EU, "/eu/y");
+pub(crate) const Y2: Znode = Znode::new(EU, "/eu/y2");
+pub(crate) const Z: Znode = Znode::new(AP, "/ap/z");
+const ZNODES: [Znode; 5] = [X, X2, Y, Y2, Z];
+
+/// The znodes of an ensemble.
+pub(crate) fn znodes(ensemble: EnsembleId) -> impl Iterator<Item = Znode> {
+    let all = ZNODES.into_iter();
+    all.filter(move |znode| znode.ensemble == ensemble)
+}
 
 /// The server that applies what is committed at once, and the one that lags behind.
 pub(crate) const FRESH: Server = 0;
 pub(crate) const LAGGING: Server = 1;
 
-/// What a client may ask for: something about the one znode of an ensemble.
+/// What a client may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ask {
-    Read(EnsembleId),
-    Write(EnsembleId),
-    Sync(EnsembleId),
+    Read(Znode),
+    Write(Znode),
+    Sync(Znode),
 }
 
 impl Ask {
-    /// Every read and every write.
-    pub(crate) const ALL: [Self; 4] = [
-        Self::Read(US),
-        Self::Read(EU),
-        Self::Write(US),
-        Self::Write(EU),
-    ];
+    /// Every read and every write of one znode each of two ensembles.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Read(X), Self::Read(Y), Self::Write(X), Self::Write(Y)];
 
-    /// Where it goes.
-    pub(crate) const fn ensemble(self) -> EnsembleId {
+    /// What it is about.
+    pub(crate) const fn znode(self) -> Znode {
         match self {
-            Self::Read(ensemble) | Self::Write(ensemble) | Self::Sync(ensemble) => ensemble,
+            Self::Read(znode) | Self::Write(znode) | Self::Sync(znode) => znode,
         }
-    }
-}
-
-/// The znode of an ensemble.
-pub(crate) const fn node(ensemble: EnsembleId) -> &'static [u8] {
-    match ensemble {
-        EU => b"/eu/y",
-        _ => b"/us/x",
     }
 }
 
@@ -52,6 +76,7 @@ pub(crate) const fn node(ensemble: EnsembleId) -> &'static [u8] {
 pub(crate) const fn name(ensemble: EnsembleId) -> &'static str {
     match ensemble {
         EU => "eu",
+        AP => "ap",
         _ => "us",
     }
 }
@@ -118,7 +143,7 @@ pub(crate) enum Replies {
 pub(crate) enum Start {
     /// Just created: remote legs have yet to be opened.
     Cold,
-    /// Their remote leg is open, on the lagging server, and they have come back home.
+    /// Their remote legs are open, on the lagging servers, and they have come back home.
     Warm,
 }
 
@@ -162,8 +187,8 @@ impl Scenario {
     /// Each writes at home and reads the other ensemble: the paper's smallest counter-example.
     pub(crate) fn smallest() -> Self {
         Self::new(vec![
-            Profile::exactly(US, &[Ask::Write(US), Ask::Read(EU)]),
-            Profile::exactly(EU, &[Ask::Write(EU), Ask::Read(US)]),
+            Profile::exactly(US, &[Ask::Write(X), Ask::Read(Y)]),
+            Profile::exactly(EU, &[Ask::Write(Y), Ask::Read(X)]),
         ])
     }
 
@@ -175,14 +200,24 @@ impl Scenario {
         ])
     }
 
+    /// The ensembles there is something to ask of; two at least, as there would be nothing to compose.
+    pub(crate) fn ensembles(&self) -> impl Iterator<Item = EnsembleId> {
+        let script = |profile: &Profile| profile.script.clone();
+        let asks: Vec<Ask> = self.clients.iter().flat_map(script).flatten().collect();
+        let asked = move |of| asks.iter().any(|ask| ask.znode().ensemble == of);
+        let all = ENSEMBLES.into_iter();
+        all.filter(move |of| [US, EU].contains(of) || asked(*of))
+    }
+
     /// What the sessions of a client share.
     pub(crate) fn settings(&self, home: EnsembleId) -> Arc<Settings> {
-        let rules = vec![(b"/".to_vec(), US, None), (b"/eu".to_vec(), EU, None)];
-        let routes = RouteMap::new(home, rules).expect("these routes have no fault");
+        let rules = [("/", US), ("/eu", EU), ("/ap", AP)];
+        let rules = rules.map(|(prefix, to)| (prefix.as_bytes().to_vec(), to, None));
+        let routes = RouteMap::new(home, rules.to_vec()).expect("these routes have no fault");
         let policy = Policy {
             elide_barriers: self.elide,
             ..Policy::from(self.barrier)
         };
-        Arc::new(Settings::new(routes, vec![policy; 2]))
+        Arc::new(Settings::new(routes, vec![policy; ENSEMBLES.len()]))
     }
 }

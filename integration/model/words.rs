@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::ensemble::Server;
 use super::history::{Asked, Outcome};
 use super::order;
-use super::scenario::{Ask, FRESH, name, node};
+use super::scenario::{Ask, FRESH, name};
 use super::world::{Action, World};
 use zoonet::route::EnsembleId;
 use zoonet::wire::frames::PREFIX;
@@ -138,7 +138,7 @@ const fn kind(server: Server) -> &'static str {
 }
 
 fn asks(ask: Ask) -> String {
-    let path = String::from_utf8_lossy(node(ask.ensemble()));
+    let path = ask.znode().path;
     match ask {
         Ask::Read(_) => format!("read {path}"),
         Ask::Write(_) => format!("write {path}"),

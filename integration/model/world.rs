@@ -13,15 +13,17 @@
 use super::client::{Client, Stage, Wire, is_read};
 use super::ensemble::{Ensemble, Link, Server};
 use super::part::Part;
-use super::scenario::{self, Ask, Budget, EU, FRESH, LAGGING, Replies, Roles, Scenario, Start, US};
+use super::scenario::{
+    self, Ask, Budget, ENSEMBLES, FRESH, LAGGING, Replies, Roles, Scenario, Start,
+};
 use zoonet::route::EnsembleId;
 use zoonet::session::{Loss, Tick};
 use zoonet::wire::frames::PREFIX;
 use zoonet::wire::words::Role;
 use zoonet::wire::{Zxid, code};
 
-/// The zxids before the first of each ensemble: one of eu's is beyond everything of us's.
-const BASES: [i64; 2] = [0x1000, 0x5000];
+/// The zxids before the first of each ensemble: one of eu's is beyond everything of us's, and so on.
+const BASES: [i64; 3] = [0x1000, 0x5000, 0x9000];
 
 /// Something that happens. Clients are named by their place, from 0 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,8 +73,9 @@ impl World {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let roles = [Role::Follower, scenario.lagging];
         let ensemble = |(index, base): (u16, i64)| {
-            let node = scenario::node(EnsembleId::new(index));
-            Part::new(Ensemble::new(base, &roles, &[node]))
+            let znodes = scenario::znodes(EnsembleId::new(index));
+            let paths: Vec<&[u8]> = znodes.map(|znode| znode.path.as_bytes()).collect();
+            Part::new(Ensemble::new(base, &roles, &paths))
         };
         let mut world = Self {
             ensembles: (0..).zip(BASES).map(ensemble).collect(),
@@ -94,23 +97,20 @@ impl World {
         world
     }
 
-    /// Each client reads the other ensemble through its lagging server, and home again. Where
+    /// Each client reads the other ensembles through their lagging servers, and home again. Where
     /// barriers may be left out it does so twice: then there are leads that cover what it has seen.
     fn warm_up(&mut self, scenario: &Scenario) {
         let rounds = 1 + usize::from(scenario.elide.is_some());
         for place in 0..self.clients.len() {
             let home = self.clients[place].home();
-            let other = match home {
-                EU => US,
-                _ => EU,
-            };
+            let others = scenario.ensembles().filter(|other| *other != home);
+            let way: Vec<EnsembleId> = others.chain([home]).collect();
+            let znodes = way.into_iter().filter_map(|to| scenario::znodes(to).next());
+            let reads: Vec<Ask> = znodes.map(Ask::Read).collect();
             self.client(place).roles = Roles::AtOnce;
-            for _ in 0..rounds {
-                for ensemble in [other, home] {
-                    self.client(place)
-                        .ask(Ask::Read(ensemble), 0, Tick::default());
-                    self.run_warm(place);
-                }
+            for ask in reads.repeat(rounds) {
+                self.client(place).ask(ask, 0, Tick::default());
+                self.run_warm(place);
             }
         }
         for client in &mut self.clients {
@@ -121,7 +121,7 @@ impl World {
     fn run_warm(&mut self, place: usize) {
         loop {
             self.settle(Replies::Prompt);
-            for ensemble in [US, EU] {
+            for ensemble in ENSEMBLES {
                 self.ensemble(ensemble).catch_up(LAGGING);
             }
             self.settle(Replies::Prompt);
@@ -164,7 +164,7 @@ impl World {
         for (place, client) in self.clients.iter().enumerate() {
             self.steps(scenario, place, client, actions);
         }
-        for ensemble in [US, EU] {
+        for ensemble in ENSEMBLES {
             let model = &self.ensembles[ensemble.index()];
             if model.may_apply(LAGGING) {
                 actions.push(Action::Apply(ensemble));
@@ -180,7 +180,7 @@ impl World {
         if actions.is_empty() && self.after(scenario, Action::Wait).is_some() {
             actions.push(Action::Wait);
         }
-        self.mishaps(actions);
+        self.mishaps(scenario, actions);
     }
 
     /// How one client gets on.
@@ -209,7 +209,7 @@ impl World {
     }
 
     /// What goes wrong, or happens late.
-    fn mishaps(&self, actions: &mut Vec<Action>) {
+    fn mishaps(&self, scenario: &Scenario, actions: &mut Vec<Action>) {
         for (place, client) in self.clients.iter().enumerate() {
             for ensemble in client.unlearnt() {
                 actions.push(Action::LearnRole(place, ensemble));
@@ -230,7 +230,7 @@ impl World {
                 actions.push(Action::LoseHome(place));
             }
         }
-        for ensemble in [US, EU] {
+        for ensemble in scenario.ensembles() {
             let deposed = self.ensembles[ensemble.index()].is_deposed(LAGGING);
             if self.left.deposals > 0 && !deposed {
                 actions.push(Action::Depose(ensemble));

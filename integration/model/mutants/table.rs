@@ -16,7 +16,7 @@ pub(super) struct Mutation {
     pub(super) instead: &'static str,
 }
 
-pub(super) const MUTATIONS: [Mutation; 18] = [
+pub(super) const MUTATIONS: [Mutation; 20] = [
     Mutation {
         name: "no drain",
         file: "src/session/request.rs",
@@ -113,6 +113,19 @@ pub(super) const MUTATIONS: [Mutation; 18] = [
         instead: "self.covered.get(&to).is_some_and(|covered| MUTATED || known(covered))",
     },
     Mutation {
+        name: "one other ensemble is looked at",
+        file: "src/session/switch/elision.rs",
+        needle: "let mut others = self.seen.iter().filter(|(from, _)| **from != to);",
+        instead: "let others = self.seen.iter().filter(|(from, _)| **from != to);
+            let mut others = others.take(if MUTATED { 1 } else { usize::MAX });",
+    },
+    Mutation {
+        name: "the last reply tells what was seen",
+        file: "src/session/switch/elision.rs",
+        needle: "*seen = zxid.max(*seen);",
+        instead: "*seen = if MUTATED { zxid } else { zxid.max(*seen) };",
+    },
+    Mutation {
         name: "updates elsewhere are no news",
         file: "src/session/switch/elision.rs",
         needle: "let is_read = matches!(op,",
@@ -153,7 +166,7 @@ pub(super) struct Hunt {
     pub(super) falls: Option<&'static str>,
 }
 
-pub(super) const HUNTS: [Hunt; 26] = [
+pub(super) const HUNTS: [Hunt; 28] = [
     Hunt {
         mutations: &[],
         scenario: Scenario::smallest,
@@ -257,6 +270,16 @@ pub(super) const HUNTS: [Hunt; 26] = [
     Hunt {
         mutations: &["barriers are elided for ever"],
         scenario: elision::misled_by_header,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["one other ensemble is looked at"],
+        scenario: elision::misled_by_way_of_a_third,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["the last reply tells what was seen"],
+        scenario: elision::misled_by_the_other_znode,
         falls: Some(ORDER),
     },
     Hunt {
