@@ -15,9 +15,6 @@ use crate::wire::{self, Intake};
 /// Bytes of data per znode.
 pub(super) const VALUE: usize = 16;
 
-/// Znodes of each ensemble that are read and written.
-pub(super) const ZNODES: usize = 100;
-
 /// The znode of this number.
 pub(super) fn znode(top: &str, number: usize) -> String {
     format!("{top}/{number}")
@@ -33,6 +30,8 @@ pub(super) struct Mix {
     pub(super) local: u8,
     /// Percent of operations.
     pub(super) reads: u8,
+    /// Of each ensemble, read and written equally often.
+    pub(super) znodes: usize,
     pub(super) seed: u64,
 }
 
@@ -158,7 +157,7 @@ impl Client {
             connection.append(&mut out, &wire::sync_of(top));
         }
         for is_write in writes {
-            let path = znode(top, self.chance.usize(..ZNODES));
+            let path = znode(top, self.chance.usize(..self.mix.znodes));
             let request = if *is_write {
                 wire::write_of(&path, VALUE)
             } else {
