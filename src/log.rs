@@ -141,7 +141,16 @@ fn tell_of_panic(panic: &PanicHookInfo<'_>) {
 /// A filter that lets through what spans say.
 fn read(filter: &str) -> Result<EnvFilter, ParseError> {
     let spans = format!("{}=error", scope::TARGET).parse()?;
-    Ok(EnvFilter::try_new(filter)?.add_directive(spans))
+    Ok(self::filter(filter)?.add_directive(spans))
+}
+
+/// A filter in tracing's words. What fields are compared with is no regular expression: a short one can
+/// take megabytes.
+///
+/// # Errors
+/// [`ParseError`] where it is none.
+pub(crate) fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().with_regex(false).parse(text)
 }
 
 /// Makes lines of events.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_rustls::rustls::pki_types::ServerName;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::{Complaint, LogFormat, Place, Server};
 use crate::route::BarrierKind;
@@ -226,7 +226,7 @@ pub(super) fn log(found: &str) -> Result<String, Complaint> {
     // panics where that is inside a character.
     let parts: Vec<&str> = found.split(',').map(str::trim).collect();
     let filter = parts.join(",");
-    EnvFilter::try_new(&filter).map_err(|why| wrong(why.to_string()))?;
+    crate::log::filter(&filter).map_err(|why| wrong(why.to_string()))?;
     // The filter would take it for the name of a module, and nothing at all would be logged.
     let mut levels = parts.iter().filter(|part| !part.contains(['=', '[']));
     match levels.find(|part| part.parse::<LevelFilter>().is_err()) {
