@@ -3,7 +3,7 @@
 //! Clients begin with a lead on either ensemble that covers what they have seen of the other, so that
 //! there is something to leave out from the start. Two of the rule's parts stand behind each other, as
 //! those of the rule itself do (`mutants.rs`): a lead is of one connection, and that which replaces it
-//! is not behind it. That a lead covers what was seen when it was *sent* makes no difference here, as
+//! is not behind it. That a lead covers what was told of when it was *sent* makes no difference here, as
 //! nothing is shown while it is under way: nothing else is, and there are no watches. Where there are,
 //! it does (`session::tests::eliding::an_event_between_a_lead_and_its_answer_is_news`). Pings take
 //! time, of which there is none here: that they lead nothing is

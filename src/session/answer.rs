@@ -4,7 +4,7 @@ use super::event::{Event, LegFault, Loss};
 use super::leg::Owner;
 use super::meter::{Meter, Replied};
 use super::pipeline::{Owed, Ready, Source, Stamp};
-use super::switch::{self, Trust};
+use super::switch::Trust;
 use super::translate::{self, Names, Owners, Seen};
 use super::{End, Output, Phase, Session, Tick, Verdict, spread};
 use crate::route::EnsembleId;
@@ -175,7 +175,7 @@ impl Session {
             let event = WatchEvent::parse(payload)?;
             self.legs.get(ensemble).ledger.fired(event.kind, event.path);
         }
-        self.switch.tells(ensemble);
+        self.switch.notifies(ensemble);
         let rooted = self.settings.is_rooted(ensemble);
         let names = Names {
             routes: &self.settings.routes,
@@ -270,8 +270,7 @@ impl Session {
         let trust = self.switch.answered(ensemble, shape.access, &header);
         if self.switch.elides() {
             let by = self.settings.shown();
-            self.switch
-                .shows(ensemble, switch::shown(by, op, &header, payload));
+            self.switch.shows(by, ensemble, op, &header, payload);
         }
         let verdict = match trust {
             // One that arms watches shows nothing that could be too old, and it has armed them.

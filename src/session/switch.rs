@@ -23,15 +23,13 @@ use std::collections::BTreeSet;
 
 use super::Origin;
 use crate::route::{BarrierKind, EnsembleId, RouteMap};
-use crate::wire::Zxid;
-use crate::wire::opcode::Access;
+use crate::wire::opcode::{Access, OpCode};
 use crate::wire::reply::ReplyHeader;
 use crate::wire::request::Request;
 use crate::wire::words::Role;
 
 pub use elision::Shown;
-pub(super) use elision::shown;
-use elision::{Elision, LedBy};
+use elision::{Elision, LedBy, News};
 
 /// How far the ordered operation is that makes later reads on the current ensemble fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,6 +183,9 @@ impl Switch {
 
     /// Takes note of the answer to a barrier.
     pub(super) fn barrier_answered(&mut self, from: EnsembleId, header: &ReplyHeader) {
+        if let Some(elision) = &mut self.elision {
+            elision.tells(from, header);
+        }
         self.answered_to(LedBy::Barrier, from, Access::Ordered, header);
     }
 
@@ -242,21 +243,29 @@ impl Switch {
     /// A request of the client's goes out whose reply may show more than it tells.
     pub(super) fn asked(&mut self, to: EnsembleId, request: &Request<'_>) {
         if elision::is_untold(request) {
-            self.tells(to);
+            self.notifies(to);
         }
     }
 
-    /// A reply to the client's request has shown it what `from` was at this zxid.
-    pub(super) fn shows(&mut self, from: EnsembleId, zxid: Zxid) {
+    /// A reply to the client's request.
+    pub(super) fn shows(
+        &mut self,
+        by: Shown,
+        from: EnsembleId,
+        op: OpCode,
+        header: &ReplyHeader,
+        payload: &[u8],
+    ) {
         if let Some(elision) = &mut self.elision {
-            elision.shows(from, zxid);
+            elision.tells(from, header);
+            elision.shows(from, elision::shown(by, op, header, payload));
         }
     }
 
     /// The client learns of a change on `from` of which no zxid tells, by an event for one.
-    pub(super) fn tells(&mut self, from: EnsembleId) {
+    pub(super) fn notifies(&mut self, from: EnsembleId) {
         if let Some(elision) = &mut self.elision {
-            elision.learns(from);
+            elision.shows(from, News::Untold);
         }
     }
 

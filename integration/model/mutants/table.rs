@@ -115,24 +115,24 @@ pub(super) const MUTATIONS: [Mutation; 20] = [
     Mutation {
         name: "one other ensemble is looked at",
         file: "src/session/switch/elision.rs",
-        needle: "let mut others = self.seen.iter().filter(|(from, _)| **from != to);",
-        instead: "let others = self.seen.iter().filter(|(from, _)| **from != to);
+        needle: "let mut others = self.shown.iter().filter(|(from, _)| **from != to);",
+        instead: "let others = self.shown.iter().filter(|(from, _)| **from != to);
             let mut others = others.take(if MUTATED { 1 } else { usize::MAX });",
     },
     Mutation {
-        name: "the last reply tells what was seen",
+        name: "the last reply tells what was shown",
         file: "src/session/switch/elision.rs",
-        needle: "*seen = zxid.max(*seen);",
-        instead: "*seen = if MUTATED { zxid } else { zxid.max(*seen) };",
+        needle: "*known = zxid.max(*known);",
+        instead: "*known = if MUTATED { zxid } else { zxid.max(*known) };",
     },
     Mutation {
         name: "updates elsewhere are no news",
         file: "src/session/switch/elision.rs",
-        needle: "let is_read = matches!(op,",
-        instead: "if MUTATED && op == OpCode::SetData {
-        return Zxid::NONE;
-    }
-    let is_read = matches!(op,",
+        needle: "if matches!(op.shape().access, Access::Ordered | Access::Sync) {",
+        instead: "if matches!(op.shape().access, Access::Ordered | Access::Sync) {
+        if MUTATED && op == OpCode::SetData {
+            return News::Of(Zxid::NONE);
+        }",
     },
     Mutation {
         name: "leads outlive their connection",
@@ -141,10 +141,10 @@ pub(super) const MUTATIONS: [Mutation; 20] = [
         instead: "if !MUTATED { elision.lost(ensemble); }",
     },
     Mutation {
-        name: "leads cover what is seen when they are answered",
+        name: "leads cover what is told when they are answered",
         file: "src/session/switch/elision.rs",
-        needle: "self.covered.insert(to, seen);",
-        instead: "self.covered.insert(to, if MUTATED { self.seen.clone() } else { seen });",
+        needle: "self.covered.insert(to, told);",
+        instead: "self.covered.insert(to, if MUTATED { self.told.clone() } else { told });",
     },
     Mutation {
         name: "barriers that failed cover as well",
@@ -278,7 +278,7 @@ pub(super) const HUNTS: [Hunt; 28] = [
         falls: Some(ORDER),
     },
     Hunt {
-        mutations: &["the last reply tells what was seen"],
+        mutations: &["the last reply tells what was shown"],
         scenario: elision::misled_by_the_other_znode,
         falls: Some(ORDER),
     },
@@ -298,7 +298,7 @@ pub(super) const HUNTS: [Hunt; 28] = [
         falls: Some(ORDER),
     },
     Hunt {
-        mutations: &["leads cover what is seen when they are answered"],
+        mutations: &["leads cover what is told when they are answered"],
         scenario: elision::misled_by_stat,
         falls: None,
     },

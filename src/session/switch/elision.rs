@@ -6,9 +6,9 @@
 //!
 //! # The rule
 //! Let B be an ensemble whose last lead has happened on the connection that B's leg still has, and
-//! let `covered` be what every other ensemble X had shown this client when that lead was *sent*, as
-//! the largest zxid of X. A switch to B for a read needs no barrier while no X has shown more than
-//! that. The drain stays.
+//! let `covered` be what every other ensemble X had *told of* when that lead was sent: the largest zxid
+//! in any reply's header. A switch to B for a read needs no barrier while no X has *shown* this client
+//! more than that. The drain stays.
 //!
 //! # What counts as shown
 //! * A successful read of one znode with its Stat shows the youngest of the Stat's zxids: that of the
@@ -17,13 +17,17 @@
 //!   all other replies do. `getACL` is among those.
 //! * What `ZooKeeper` keeps for itself is news whenever it is asked for: the statistics of quotas change
 //!   without a change of their Stat.
-//! * Any other reply shows the zxid of its header: it tells of the absence of everything later.
+//! * Any other reply to a read shows the zxid of its header: it tells of the absence of everything later.
 //!   [`Shown::Header`] counts every reply so.
-//!   The client's own updates are news by this. One whose answer is lost is none: whether it has
-//!   happened, or will, nobody has told the client, so nothing that it does next has to follow it.
+//! * The client's own updates, and its `sync`, are news whatever they say: what it asks for behind them
+//!   has to follow the moment at which they were ordered. One whose answer is lost is none: whether it
+//!   has happened, or will, nobody has told the client, so nothing that it does next has to follow it.
 //! * An event tells of something newer than what was shown, and servers up to 3.8 do not say how much:
 //!   whatever was covered elsewhere is so no more.
 //! * Pings, and what zoonet itself asks, show the client nothing.
+//!
+//! That a lead covers all that was told of, and not only what was shown, makes a znode that is read for
+//! the first time and was changed long ago no news.
 //!
 //! # Why
 //! Give every operation a moment: an update that at which its leader commits it; a read the earliest at
@@ -35,9 +39,9 @@
 //! and changes it, if its server had applied all that its ensemble had committed by then. Take a read at
 //! B, and what was committed last of all that the client was shown:
 //! * If B showed it, a server of B's had applied it, and a leg does not go back.
-//! * If another ensemble did, the rule says that the client was shown it, or something later there, before
-//!   B's lead was sent. So the moment is before that, and a server that has answered a lead has applied
-//!   what its ensemble had committed when it was sent.
+//! * If another ensemble did, the rule says that its server had told of it, or of something later, before
+//!   B's lead was sent; and servers tell of what is committed. So the moment is before that, and a server
+//!   that has answered a lead has applied what its ensemble had committed when it was sent.
 //!
 //! A reply that is counted by its header is exact at that zxid, one by its Stat from the Stat's youngest
 //! zxid to that of its header; both are applied where it comes from. The barrier of the paper's rule is
@@ -51,7 +55,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::route::{EnsembleId, SYSTEM, at_or_below};
 use crate::wire::Zxid;
 use crate::wire::code;
-use crate::wire::opcode::OpCode;
+use crate::wire::opcode::{Access, OpCode};
 use crate::wire::reply::{self, ReplyHeader};
 use crate::wire::request::Request;
 
@@ -65,8 +69,8 @@ pub enum Shown {
     Header,
 }
 
-/// The largest zxid of each ensemble that the client was shown.
-type Seen = BTreeMap<EnsembleId, Zxid>;
+/// The largest of some zxids, by ensemble.
+type Largest = BTreeMap<EnsembleId, Zxid>;
 
 /// What the client knows, and what its leads cover of that.
 ///
@@ -76,9 +80,12 @@ type Seen = BTreeMap<EnsembleId, Zxid>;
 pub(super) struct Elision {
     /// Where barriers may be left out.
     on: BTreeSet<EnsembleId>,
-    seen: Seen,
-    /// Of each ensemble that has a lead on its present connection: what was seen when it was sent.
-    covered: BTreeMap<EnsembleId, Seen>,
+    /// What the client was shown.
+    shown: Largest,
+    /// What servers have told of, in the headers of their replies.
+    told: Largest,
+    /// Of each ensemble that has a lead on its present connection: what was told when it was sent.
+    covered: BTreeMap<EnsembleId, Largest>,
     /// The same of a lead that is not answered yet.
     asked: Option<Asked>,
 }
@@ -88,7 +95,7 @@ pub(super) struct Elision {
 struct Asked {
     to: EnsembleId,
     by: LedBy,
-    seen: Seen,
+    told: Largest,
 }
 
 /// Whose request is a lead. Of the client's more than one may be in flight when a barrier is sent: they
@@ -103,7 +110,8 @@ impl Elision {
     pub(super) const fn new(on: BTreeSet<EnsembleId>) -> Self {
         Self {
             on,
-            seen: Seen::new(),
+            shown: Largest::new(),
+            told: Largest::new(),
             covered: BTreeMap::new(),
             asked: None,
         }
@@ -112,8 +120,8 @@ impl Elision {
     /// Whether a read may follow the last lead of an ensemble that is switched to.
     #[inline(never)]
     pub(super) fn covers(&self, to: EnsembleId) -> bool {
-        let known = |covered: &Seen| {
-            let mut others = self.seen.iter().filter(|(from, _)| **from != to);
+        let known = |covered: &Largest| {
+            let mut others = self.shown.iter().filter(|(from, _)| **from != to);
             others.all(|(from, zxid)| covered.get(from).is_some_and(|known| known >= zxid))
         };
         self.on.contains(&to) && self.covered.get(&to).is_some_and(known)
@@ -123,15 +131,15 @@ impl Elision {
     #[inline(never)]
     pub(super) fn asks(&mut self, to: EnsembleId, by: LedBy) {
         self.covered.remove(&to);
-        let seen = self.seen.clone();
-        self.asked = Some(Asked { to, by, seen });
+        let told = self.told.clone();
+        self.asked = Some(Asked { to, by, told });
     }
 
     /// A request that may be the lead was ordered.
     #[inline(never)]
     pub(super) fn led(&mut self, by: LedBy) {
-        if let Some(Asked { to, seen, .. }) = self.asked.take_if(|asked| asked.by == by) {
-            self.covered.insert(to, seen);
+        if let Some(Asked { to, told, .. }) = self.asked.take_if(|asked| asked.by == by) {
+            self.covered.insert(to, told);
         }
     }
 
@@ -141,15 +149,23 @@ impl Elision {
         self.asked = None;
     }
 
-    /// A reply has shown the client what an ensemble was at this zxid.
+    /// A server tells in a reply's header what it has applied.
     #[inline(never)]
-    pub(super) fn shows(&mut self, from: EnsembleId, zxid: Zxid) {
-        let seen = self.seen.entry(from).or_insert(zxid);
-        *seen = zxid.max(*seen);
+    pub(super) fn tells(&mut self, from: EnsembleId, header: &ReplyHeader) {
+        raise(&mut self.told, from, header.zxid);
+    }
+
+    /// A reply has shown the client something of an ensemble.
+    #[inline(never)]
+    pub(super) fn shows(&mut self, from: EnsembleId, news: News) {
+        match news {
+            News::Of(zxid) => raise(&mut self.shown, from, zxid),
+            News::Untold => self.learns(from),
+        }
     }
 
     /// The client knows, or may know, more of an ensemble than any zxid tells.
-    pub(super) fn learns(&mut self, from: EnsembleId) {
+    fn learns(&mut self, from: EnsembleId) {
         self.covered.retain(|to, _| *to == from);
         self.asked.take_if(|asked| asked.to != from);
     }
@@ -161,6 +177,20 @@ impl Elision {
     }
 }
 
+fn raise(largest: &mut Largest, of: EnsembleId, zxid: Zxid) {
+    let known = largest.entry(of).or_insert(zxid);
+    *known = zxid.max(*known);
+}
+
+/// What a reply shows of its ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// What was there at this zxid, which may be long ago.
+    Of(Zxid),
+    /// More than any zxid tells.
+    Untold,
+}
+
 /// Whether a reply may show what changed without a change of its Stat: `ZooKeeper` does so with the
 /// statistics of quotas, which are among what it keeps for itself.
 #[inline(never)]
@@ -168,17 +198,15 @@ pub(super) fn is_untold(request: &Request<'_>) -> bool {
     request.path().is_some_and(|path| at_or_below(path, SYSTEM))
 }
 
-/// The zxid of what a reply to the client's request shows of its ensemble.
+/// What a reply to the client's request shows of its ensemble.
 #[inline(never)]
-pub(in crate::session) fn shown(
-    by: Shown,
-    op: OpCode,
-    header: &ReplyHeader,
-    payload: &[u8],
-) -> Zxid {
-    let is_read = matches!(op, OpCode::Exists | OpCode::GetData | OpCode::GetChildren2);
-    if by == Shown::Header || !is_read || header.err != code::OK {
-        return header.zxid;
+pub(super) fn shown(by: Shown, op: OpCode, header: &ReplyHeader, payload: &[u8]) -> News {
+    if matches!(op.shape().access, Access::Ordered | Access::Sync) {
+        return News::Untold;
     }
-    reply::youngest(payload).unwrap_or(header.zxid)
+    let has_stat = matches!(op, OpCode::Exists | OpCode::GetData | OpCode::GetChildren2);
+    if by == Shown::Header || !has_stat || header.err != code::OK {
+        return News::Of(header.zxid);
+    }
+    News::Of(reply::youngest(payload).unwrap_or(header.zxid))
 }

@@ -7,8 +7,8 @@ use crate::wire::code;
 use crate::wire::jute::Writer;
 use crate::wire::request;
 
-/// A session that has read on both sides, each behind a lead; it is at home. Eu's lead went out
-/// before home had shown anything, home's when eu had shown 10.
+/// A session that has read on both sides, each behind a lead; it is at home. Either side was at 50 when
+/// the other's lead went out.
 fn bed(by: Shown) -> Bed {
     let mut settings = settings();
     for policy in &mut settings.policies {
@@ -100,10 +100,38 @@ fn what_was_changed_since_the_lead_needs_another() {
     let mut bed = bed(Shown::Stat);
     // Home says something eu's lead does not cover.
     bed.read(1, "/x", HOME);
-    bed.shows(1, HOME, 11, 60);
+    bed.shows(1, HOME, 55, 60);
     assert!(!bed.elides("/eu/x", EU));
     // Eu said nothing new, and its new lead covers what home had said.
     assert!(bed.elides("/x", HOME));
+    assert!(bed.elides("/eu/x", EU));
+}
+
+/// It was there when the lead was sent, though the client had not looked.
+#[test]
+fn what_is_read_for_the_first_time_and_was_changed_before_is_no_news() {
+    for (changed, elided) in [(49, true), (50, true), (51, false)] {
+        let mut bed = bed(Shown::Stat);
+        bed.read(1, "/unread", HOME);
+        bed.shows(1, HOME, changed, 60);
+        assert_eq!(bed.elides("/eu/x", EU), elided, "{changed}");
+    }
+}
+
+/// Home is at 60 by the answer to a barrier of its own, and eu's next lead goes out behind that.
+#[test]
+fn what_is_told_to_zoonet_itself_counts_as_well() {
+    let mut bed = bed(Shown::Stat);
+    bed.read(1, "/eu/x", EU);
+    bed.shows(1, EU, 55, 60);
+    let barrier = bed.read(2, "/x", HOME).unwrap();
+    bed.answer(HOME, barrier, 60, 0);
+    bed.shows(2, HOME, 55, 55);
+    let barrier = bed.read(3, "/eu/x", EU).unwrap();
+    bed.answer(EU, barrier, 60, 0);
+    bed.shows(3, EU, 55, 60);
+    bed.read(4, "/x", HOME);
+    bed.shows(4, HOME, 60, 60);
     assert!(bed.elides("/eu/x", EU));
 }
 
@@ -159,10 +187,13 @@ fn replies_that_do_not_tell_when_a_znode_was_changed_count_by_their_header() {
 #[test]
 fn the_clients_own_update_elsewhere_is_news() {
     for err in [code::OK, code::NO_NODE] {
-        let mut bed = bed(Shown::Stat);
-        bed.set(1, "/x");
-        bed.answer(HOME, Xid(1), 61, err);
-        assert!(!bed.elides("/eu/x", EU));
+        // Whatever the header says.
+        for zxid in [40, 61] {
+            let mut bed = bed(Shown::Stat);
+            bed.set(1, "/x");
+            bed.answer(HOME, Xid(1), zxid, err);
+            assert!(!bed.elides("/eu/x", EU));
+        }
     }
 }
 
@@ -190,7 +221,7 @@ fn an_event_from_elsewhere_is_news() {
 fn an_event_between_a_lead_and_its_answer_is_news() {
     let mut bed = bed(Shown::Stat);
     bed.read(1, "/x", HOME);
-    bed.shows(1, HOME, 11, 60);
+    bed.shows(1, HOME, 55, 60);
     let barrier = bed.read(2, "/eu/x", EU).unwrap();
     event(&mut bed, HOME);
     bed.answer(EU, barrier, 50, 0);
@@ -217,7 +248,7 @@ fn a_lead_is_of_one_connection() {
 fn a_barrier_that_failed_covers_nothing() {
     let mut bed = bed(Shown::Stat);
     bed.read(1, "/x", HOME);
-    bed.shows(1, HOME, 11, 60);
+    bed.shows(1, HOME, 55, 60);
     let barrier = bed.read(2, "/eu/x", EU).unwrap();
     bed.answer(EU, barrier, 50, code::THROTTLED_OP);
     bed.answer(EU, Xid(2), 50, code::NO_NODE);
@@ -281,7 +312,7 @@ fn what_zookeeper_keeps_for_itself_is_always_news() {
 fn an_update_in_flight_is_not_taken_for_the_barrier_behind_it() {
     let mut bed = bed(Shown::Stat);
     bed.read(1, "/x", HOME);
-    bed.shows(1, HOME, 11, 60);
+    bed.shows(1, HOME, 55, 60);
     bed.set(2, "/eu/x");
     bed.set(3, "/eu/x");
     event(&mut bed, HOME);
