@@ -82,12 +82,15 @@ const PROXY_RATIOS: &[Ratio] = &[
     ratio("cpu_us", "CPU × HAProxy", "haproxy"),
     ratio("per_second", "requests/s × large", "haproxy-large"),
     ratio("cpu_us", "CPU × large", "haproxy-large"),
+    ratio("per_second", "requests/s × before", "before"),
+    ratio("cpu_us", "CPU × before", "before"),
 ];
 
 const DIRECT_RATIO: &[Ratio] = &[
     ratio("per_second", "requests/s × direct", "direct"),
     ratio("p50_us", "p50 × direct", "direct"),
     ratio("p99_us", "p99 × direct", "direct"),
+    ratio("per_second", "requests/s × before", "before"),
 ];
 
 const fn column(figure: &'static str, title: &'static str, decimals: usize) -> Column {

@@ -251,3 +251,19 @@ fn the_suite_runs_and_leaves_raw_data_tables_plots_and_verdicts() {
     }
     assert!(report.contains("| goal |"), "{report}");
 }
+
+/// What it takes out is still there to be taken out.
+#[test]
+fn the_patch_that_takes_the_counting_out_applies() {
+    let applied = Command::new("git")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "apply",
+            "--check",
+            "integration/bench/without-metrics.patch",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&applied.stderr);
+    assert!(applied.status.success(), "{said}");
+}
