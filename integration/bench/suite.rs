@@ -157,7 +157,7 @@ impl Suite {
             .effort
             .pick((1, 0.1, 0.1), (3, 1.5, 2.0), (7, 3.0, 5.0));
         Extent {
-            cells: self.effort.pick(1, 8, 8),
+            cells: self.effort.pick(1, 9, 9),
             rounds,
             seconds,
             heat,

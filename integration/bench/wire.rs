@@ -46,25 +46,34 @@ async fn read_frame(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     Ok(payload)
 }
 
+/// Requests to create znodes that are in flight at once: below what servers take of one client.
+const CREATED_TOGETHER: usize = 100;
+
 /// Creates znodes with data of such a size, or finds them there.
 pub(crate) async fn create(server: SocketAddr, paths: &[&str], value: usize) -> anyhow::Result<()> {
     let mut stream = connect(server).await?;
-    for path in paths {
-        let create = start(OpCode::Create, path)
-            .buffer(Some(&vec![b'v'; value]))
-            .count(1)
-            .int(31)
-            .buffer(Some(b"world"))
-            .buffer(Some(b"anyone"))
-            .int(0);
-        stream.write_all(&create.finish()).await?;
-        let reply = read_frame(&mut stream).await?;
-        let err = reply.get(HEADER - 2 * PREFIX..HEADER - PREFIX);
-        let accepted = [0, NODE_EXISTS].map(i32::to_be_bytes);
-        ensure!(
-            accepted.iter().any(|one| err == Some(one)),
-            "{path} was not created"
-        );
+    for some in paths.chunks(CREATED_TOGETHER) {
+        let mut creates = Vec::new();
+        for path in some {
+            let create = start(OpCode::Create, path)
+                .buffer(Some(&vec![b'v'; value]))
+                .count(1)
+                .int(31)
+                .buffer(Some(b"world"))
+                .buffer(Some(b"anyone"))
+                .int(0);
+            creates.append(&mut create.finish());
+        }
+        stream.write_all(&creates).await?;
+        for path in some {
+            let reply = read_frame(&mut stream).await?;
+            let err = reply.get(HEADER - 2 * PREFIX..HEADER - PREFIX);
+            let accepted = [0, NODE_EXISTS].map(i32::to_be_bytes);
+            ensure!(
+                accepted.iter().any(|one| err == Some(one)),
+                "{path} was not created"
+            );
+        }
     }
     end(&mut stream).await
 }

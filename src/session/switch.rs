@@ -248,6 +248,7 @@ impl Switch {
     }
 
     /// A reply to the client's request.
+    #[inline(never)]
     pub(super) fn shows(
         &mut self,
         by: Shown,

@@ -93,11 +93,14 @@ pub fn swap_last_owner(payload: &mut [u8], one: SessionId, other: SessionId) {
 /// was made, which leaves no zxid.
 #[must_use]
 pub fn youngest(payload: &[u8]) -> Option<Zxid> {
-    let stat = payload.len().checked_sub(STAT).filter(|at| *at >= HEADER)?;
-    let long = |at: usize| Reader::from(payload, stat + at).long("zxid").ok();
-    let acl_version = Reader::from(payload, stat + ACL_VERSION).int("aversion");
+    let stat = payload.get(HEADER..)?.last_chunk::<STAT>()?;
+    let long = |at: usize| {
+        let bytes = stat.get(at..)?.first_chunk()?;
+        Some(i64::from_be_bytes(*bytes))
+    };
     let zxids = [long(CREATED)?, long(MODIFIED)?, long(CHILDREN_MODIFIED)?];
-    (acl_version == Ok(0)).then(|| Zxid(zxids.into_iter().fold(0, i64::max)))
+    let acl_version = stat.get(ACL_VERSION..)?.first_chunk::<4>()?;
+    (*acl_version == [0; 4]).then(|| Zxid(zxids.into_iter().fold(0, i64::max)))
 }
 
 /// A watch event.

@@ -115,15 +115,15 @@ pub(super) const MUTATIONS: [Mutation; 20] = [
     Mutation {
         name: "one other ensemble is looked at",
         file: "src/session/switch/elision.rs",
-        needle: "let mut others = self.shown.iter().filter(|(from, _)| **from != to);",
-        instead: "let others = self.shown.iter().filter(|(from, _)| **from != to);
+        needle: "let mut others = self.shown.0.iter().filter(|(from, _)| *from != to);",
+        instead: "let others = self.shown.0.iter().filter(|(from, _)| *from != to);
             let mut others = others.take(if MUTATED { 1 } else { usize::MAX });",
     },
     Mutation {
         name: "the last reply tells what was shown",
         file: "src/session/switch/elision.rs",
-        needle: "*known = zxid.max(*known);",
-        instead: "*known = if MUTATED { zxid } else { zxid.max(*known) };",
+        needle: "*known = zxid.max(*known),",
+        instead: "*known = if MUTATED { zxid } else { zxid.max(*known) },",
     },
     Mutation {
         name: "updates elsewhere are no news",

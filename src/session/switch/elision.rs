@@ -69,8 +69,32 @@ pub enum Shown {
     Header,
 }
 
-/// The largest of some zxids, by ensemble.
-type Largest = BTreeMap<EnsembleId, Zxid>;
+/// The largest of some zxids, by ensemble. There are few of these, and each reply looks for its own: so
+/// it is a short list, in the order of their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Largest(Vec<(EnsembleId, Zxid)>);
+
+impl Largest {
+    #[inline]
+    fn raise(&mut self, of: EnsembleId, zxid: Zxid) {
+        match self.0.iter_mut().find(|(known, _)| *known == of) {
+            Some((_, known)) => *known = zxid.max(*known),
+            None => self.insert(of, zxid),
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, of: EnsembleId, zxid: Zxid) {
+        let at = self.0.partition_point(|(known, _)| *known < of);
+        self.0.insert(at, (of, zxid));
+    }
+
+    /// Whether it has as much of an ensemble.
+    fn reaches(&self, of: EnsembleId, zxid: Zxid) -> bool {
+        let mut known = self.0.iter();
+        known.any(|(known, reached)| *known == of && *reached >= zxid)
+    }
+}
 
 /// What the client knows, and what its leads cover of that.
 ///
@@ -110,8 +134,8 @@ impl Elision {
     pub(super) const fn new(on: BTreeSet<EnsembleId>) -> Self {
         Self {
             on,
-            shown: Largest::new(),
-            told: Largest::new(),
+            shown: Largest(Vec::new()),
+            told: Largest(Vec::new()),
             covered: BTreeMap::new(),
             asked: None,
         }
@@ -121,8 +145,8 @@ impl Elision {
     #[inline(never)]
     pub(super) fn covers(&self, to: EnsembleId) -> bool {
         let known = |covered: &Largest| {
-            let mut others = self.shown.iter().filter(|(from, _)| **from != to);
-            others.all(|(from, zxid)| covered.get(from).is_some_and(|known| known >= zxid))
+            let mut others = self.shown.0.iter().filter(|(from, _)| *from != to);
+            others.all(|(from, zxid)| covered.reaches(*from, *zxid))
         };
         self.on.contains(&to) && self.covered.get(&to).is_some_and(known)
     }
@@ -150,16 +174,16 @@ impl Elision {
     }
 
     /// A server tells in a reply's header what it has applied.
-    #[inline(never)]
+    #[inline]
     pub(super) fn tells(&mut self, from: EnsembleId, header: &ReplyHeader) {
-        raise(&mut self.told, from, header.zxid);
+        self.told.raise(from, header.zxid);
     }
 
     /// A reply has shown the client something of an ensemble.
-    #[inline(never)]
+    #[inline]
     pub(super) fn shows(&mut self, from: EnsembleId, news: News) {
         match news {
-            News::Of(zxid) => raise(&mut self.shown, from, zxid),
+            News::Of(zxid) => self.shown.raise(from, zxid),
             News::Untold => self.learns(from),
         }
     }
@@ -175,11 +199,6 @@ impl Elision {
         self.covered.remove(&ensemble);
         self.asked.take_if(|asked| asked.to == ensemble);
     }
-}
-
-fn raise(largest: &mut Largest, of: EnsembleId, zxid: Zxid) {
-    let known = largest.entry(of).or_insert(zxid);
-    *known = zxid.max(*known);
 }
 
 /// What a reply shows of its ensemble.
@@ -199,7 +218,7 @@ pub(super) fn is_untold(request: &Request<'_>) -> bool {
 }
 
 /// What a reply to the client's request shows of its ensemble.
-#[inline(never)]
+#[inline]
 pub(super) fn shown(by: Shown, op: OpCode, header: &ReplyHeader, payload: &[u8]) -> News {
     if matches!(op.shape().access, Access::Ordered | Access::Sync) {
         return News::Untold;
