@@ -26,6 +26,8 @@
 //!   whatever was covered elsewhere is so no more.
 //! * Pings, and what zoonet itself asks, show the client nothing.
 //!
+//! Where a connection is lost, what was covered is so no more, and what its server has told is forgotten.
+//!
 //! That a lead covers all that was told of, and not only what was shown, makes a znode that is read for
 //! the first time and was changed long ago no news.
 //!
@@ -87,6 +89,10 @@ impl Largest {
     fn insert(&mut self, of: EnsembleId, zxid: Zxid) {
         let at = self.0.partition_point(|(known, _)| *known < of);
         self.0.insert(at, (of, zxid));
+    }
+
+    fn forget(&mut self, of: EnsembleId) {
+        self.0.retain(|(known, _)| *known != of);
     }
 
     /// Whether it has as much of an ensemble.
@@ -194,10 +200,14 @@ impl Elision {
         self.asked.take_if(|asked| asked.to != from);
     }
 
-    /// An ensemble's connection is gone, and its leads with it.
+    /// An ensemble's connection is gone, and its leads with it. Those of others no longer cover what it
+    /// has told: zxids are compared within a connection only, so that nothing depends on an ensemble's
+    /// going on where it was.
     pub(super) fn lost(&mut self, ensemble: EnsembleId) {
-        self.covered.remove(&ensemble);
-        self.asked.take_if(|asked| asked.to == ensemble);
+        self.covered.clear();
+        self.asked = None;
+        self.shown.forget(ensemble);
+        self.told.forget(ensemble);
     }
 }
 

@@ -244,6 +244,20 @@ fn a_lead_is_of_one_connection() {
     assert!(!bed.elides("/eu/x", EU));
 }
 
+/// An ensemble may have been put back to a backup meanwhile, where zxids begin anew.
+#[test]
+fn no_lead_covers_what_comes_by_another_connection() {
+    let mut bed = bed(Shown::Stat);
+    assert!(bed.elides("/eu/x", EU));
+    bed.lost(EU);
+    bed.pass_to(6_000);
+    bed.up();
+    assert!(!bed.elides("/eu/x", EU));
+    assert!(!bed.elides("/x", HOME));
+    assert!(bed.elides("/eu/x", EU));
+    assert!(bed.elides("/x", HOME));
+}
+
 #[test]
 fn a_barrier_that_failed_covers_nothing() {
     let mut bed = bed(Shown::Stat);
