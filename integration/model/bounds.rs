@@ -184,6 +184,26 @@ fn three_requests_are_pipelined() {
     explore("three in a row against two", &scenario).holds();
 }
 
+/// Client 1 asks for a `sync` of its own, which does nothing there, and the barrier in front of it may
+/// be turned away; so may that of what it asks for behind.
+pub(crate) fn sync_at_leaders() -> Scenario {
+    let read = vec![Ask::Read(Y)];
+    let any = vec![Ask::Read(Y), Ask::Write(Y)];
+    let script = vec![vec![Ask::Write(X)], vec![Ask::Sync(Y)], read, any];
+    Scenario {
+        budget: Budget {
+            turned_away: 2,
+            ..NOTHING
+        },
+        window: 3,
+        lagging: Role::Leader,
+        ..Scenario::new(vec![
+            Profile { home: US, script },
+            Profile::exactly(EU, &[Ask::Write(Y), Ask::Read(X)]),
+        ])
+    }
+}
+
 #[test]
 fn clients_send_syncs_of_their_own() {
     let asks = [Ask::Write(X), Ask::Sync(Y), Ask::Read(Y)];
@@ -195,11 +215,7 @@ fn clients_send_syncs_of_their_own() {
         ])
     };
     explore("a sync of the client's own", &scenario).holds();
-    let leaders = Scenario {
-        lagging: Role::Leader,
-        ..scenario
-    };
-    explore("a sync of the client's own, at leaders", &leaders).holds();
+    explore("a sync of the client's own, at leaders", &sync_at_leaders()).holds();
 }
 
 #[test]

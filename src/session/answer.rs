@@ -267,10 +267,15 @@ impl Session {
             stamp,
         } = answer;
         let shape = op.shape();
-        let trust = self.switch.answered(ensemble, shape.access, &header);
+        let barrier = || {
+            let role = self.legs.find(ensemble).and_then(|leg| leg.role);
+            (self.settings.policy(ensemble).barrier, role)
+        };
+        let trust = self
+            .switch
+            .answered(ensemble, shape.access, &header, barrier);
         if self.switch.elides() {
-            let by = self.settings.shown();
-            self.switch.shows(by, ensemble, op, &header, payload);
+            self.switch.shows(ensemble, op, &header, payload);
         }
         let verdict = match trust {
             // One that arms watches shows nothing that could be too old, and it has armed them.

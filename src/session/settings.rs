@@ -1,6 +1,6 @@
 //! What all sessions of a configuration share.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::Identity;
 use super::switch::Shown;
@@ -142,20 +142,11 @@ impl Settings {
             && self.routes.rules().iter().any(leads)
     }
 
-    /// The ensembles on which barriers may be left out.
-    pub(super) fn eliding(&self) -> BTreeSet<EnsembleId> {
+    /// The ensembles on which barriers may be left out, and how it is told when.
+    pub(super) fn eliding(&self) -> BTreeMap<EnsembleId, Shown> {
         let ensembles = (0..).map(EnsembleId::new).zip(&self.policies);
-        let on = ensembles.filter(|(_, policy)| policy.elide_barriers.is_some());
-        on.map(|(ensemble, _)| ensemble).collect()
-    }
-
-    /// How it is told what replies show: with care, where ensembles differ in this.
-    pub(super) fn shown(&self) -> Shown {
-        let each = self
-            .policies
-            .iter()
-            .filter_map(|policy| policy.elide_barriers);
-        each.max().unwrap_or_default()
+        let on = ensembles.map(|(ensemble, policy)| Some((ensemble, policy.elide_barriers?)));
+        on.flatten().collect()
     }
 
     pub(super) fn policy(&self, ensemble: EnsembleId) -> Policy {

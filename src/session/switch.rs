@@ -19,7 +19,7 @@
 
 mod elision;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::Origin;
 use crate::route::{BarrierKind, EnsembleId, RouteMap};
@@ -29,7 +29,7 @@ use crate::wire::request::Request;
 use crate::wire::words::Role;
 
 pub use elision::Shown;
-use elision::{Elision, LedBy, News};
+use elision::{Elision, News};
 
 /// How far the ordered operation is that makes later reads on the current ensemble fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,7 +115,7 @@ impl Switch {
     }
 
     /// Barriers may be left out on these ensembles. Nothing is known of what was done before.
-    pub(super) fn elide(&mut self, on: BTreeSet<EnsembleId>) {
+    pub(super) fn elide(&mut self, on: BTreeMap<EnsembleId, Shown>) {
         let applies = self.map == Map::Composed && !on.is_empty();
         self.elision = applies.then(|| Box::new(Elision::new(on)));
     }
@@ -149,36 +149,64 @@ impl Switch {
         if self.follows(to, access) {
             return Go::Forward;
         }
+        let enters = self.leaves(to);
         self.current = to;
-        if access == Access::Read && self.elision.as_ref().is_some_and(|it| it.covers(to)) {
-            self.lead = Lead::Happened;
-            return Go::Elided;
+        if let Some(elision) = &mut self.elision {
+            let covered = access == Access::Read && elision.covers(to);
+            if enters {
+                elision.enters(to);
+            }
+            if covered {
+                self.lead = Lead::Happened;
+                return Go::Elided;
+            }
         }
         self.lead = Lead::Asked;
-        let (go, by) = match (access, effective(kind, role)) {
-            (Access::Ordered | Access::Control, _) => (Go::Forward, LedBy::Client),
+        match (access, effective(kind, role)) {
+            (Access::Ordered | Access::Control, _) => Go::Forward,
             // The client's own does what the barrier would.
-            (Access::Sync, Some(Barrier::Sync)) => (Go::Forward, LedBy::Client),
-            (Access::Read | Access::Sync, Some(barrier)) => (Go::Behind(barrier), LedBy::Barrier),
+            (Access::Sync, Some(Barrier::Sync)) => Go::Forward,
+            (Access::Read | Access::Sync, Some(barrier)) => Go::Behind(barrier),
             (Access::Read | Access::Sync, None) => {
                 self.lead = Lead::Happened;
-                return Go::Forward;
+                Go::Forward
             }
-        };
-        if let Some(elision) = &mut self.elision {
-            elision.asks(to, by);
         }
-        go
     }
 
-    /// Takes note of the answer to a request that `admit` let through.
+    /// Takes note of the answer to a request that `admit` let through; `barrier` is what would be
+    /// placed where it comes from, and the role of the server there.
+    #[inline]
     pub(super) fn answered(
         &mut self,
         from: EnsembleId,
         access: Access,
         header: &ReplyHeader,
+        barrier: impl FnOnce() -> (BarrierKind, Option<Role>),
     ) -> Trust {
-        self.answered_to(LedBy::Client, from, access, header)
+        if from != self.current {
+            return Trust::Show;
+        }
+        match access {
+            Access::Control => Trust::Show,
+            // Where it is no barrier it is no lead either, whatever it was pipelined behind.
+            Access::Sync if !syncs(barrier()) => Trust::Show,
+            Access::Ordered | Access::Sync => {
+                match (header.was_ordered(), self.lead) {
+                    (true, _) => {
+                        self.lead = Lead::Happened;
+                        if let Some(elision) = &mut self.elision {
+                            elision.led(from);
+                        }
+                    }
+                    (false, Lead::Asked) => self.lead = Lead::None,
+                    (false, Lead::None | Lead::Happened) => {}
+                }
+                Trust::Show
+            }
+            Access::Read if self.lead == Lead::Happened => Trust::Show,
+            Access::Read => Trust::Withhold,
+        }
     }
 
     /// Takes note of the answer to a barrier.
@@ -186,46 +214,8 @@ impl Switch {
         if let Some(elision) = &mut self.elision {
             elision.tells(from, header);
         }
-        self.answered_to(LedBy::Barrier, from, Access::Ordered, header);
-    }
-
-    #[inline]
-    fn answered_to(
-        &mut self,
-        by: LedBy,
-        from: EnsembleId,
-        access: Access,
-        header: &ReplyHeader,
-    ) -> Trust {
-        if from != self.current {
-            return Trust::Show;
-        }
-        match access {
-            Access::Control => Trust::Show,
-            Access::Ordered | Access::Sync => {
-                match (header.was_ordered(), access, self.lead) {
-                    // A `sync` is a lead only where it was let through as one: not where a quorum
-                    // barrier in front of it has failed.
-                    (true, Access::Sync, Lead::None) => {}
-                    (true, _, _) => {
-                        self.lead = Lead::Happened;
-                        if let Some(elision) = &mut self.elision {
-                            elision.led(by);
-                        }
-                    }
-                    (false, _, Lead::Asked) => {
-                        self.lead = Lead::None;
-                        if let Some(elision) = &mut self.elision {
-                            elision.failed();
-                        }
-                    }
-                    (false, _, Lead::None | Lead::Happened) => {}
-                }
-                Trust::Show
-            }
-            Access::Read if self.lead == Lead::Happened => Trust::Show,
-            Access::Read => Trust::Withhold,
-        }
+        // Its kind does not matter: it is what was wanted.
+        self.answered(from, Access::Ordered, header, || (BarrierKind::None, None));
     }
 
     /// The routes lead to other ensembles now. What was done while home was the only one has
@@ -251,7 +241,6 @@ impl Switch {
     #[inline(never)]
     pub(super) fn shows(
         &mut self,
-        by: Shown,
         from: EnsembleId,
         op: OpCode,
         header: &ReplyHeader,
@@ -259,7 +248,9 @@ impl Switch {
     ) {
         if let Some(elision) = &mut self.elision {
             elision.tells(from, header);
-            elision.shows(from, elision::shown(by, op, header, payload));
+            if let Some(news) = elision::shown(op, header, payload) {
+                elision.shows(from, news);
+            }
         }
     }
 
@@ -277,8 +268,17 @@ impl Switch {
         }
         if let Some(elision) = &mut self.elision {
             elision.lost(ensemble);
+            if self.current == ensemble {
+                // Nothing is in flight there now, as after a switch.
+                elision.enters(ensemble);
+            }
         }
     }
+}
+
+/// Whether a `sync` of the client's is as good as a barrier.
+fn syncs((kind, role): (BarrierKind, Option<Role>)) -> bool {
+    effective(kind, role) == Some(Barrier::Sync)
 }
 
 /// The barrier that holds on a server of this role; `None` where the operator wants none.

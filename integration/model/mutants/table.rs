@@ -16,7 +16,7 @@ pub(super) struct Mutation {
     pub(super) instead: &'static str,
 }
 
-pub(super) const MUTATIONS: [Mutation; 20] = [
+pub(super) const MUTATIONS: [Mutation; 21] = [
     Mutation {
         name: "no drain",
         file: "src/session/request.rs",
@@ -26,21 +26,27 @@ pub(super) const MUTATIONS: [Mutation; 20] = [
     Mutation {
         name: "no barrier",
         file: "src/session/switch.rs",
-        needle: "Some(barrier)) => (Go::Behind(barrier), LedBy::Barrier),",
+        needle: "Some(barrier)) => Go::Behind(barrier),",
         instead: "Some(barrier)) => if MUTATED {
             self.lead = Lead::Happened;
-            (Go::Forward, LedBy::Client)
+            Go::Forward
         } else {
-            (Go::Behind(barrier), LedBy::Barrier)
+            Go::Behind(barrier)
         },",
     },
     Mutation {
         name: "a failed lead stays one",
         file: "src/session/switch.rs",
-        needle: "(false, _, Lead::Asked) => {
-                        self.lead = Lead::None;",
-        instead: "(false, _, Lead::Asked) => {
-                        self.lead = if MUTATED { Lead::Happened } else { Lead::None };",
+        needle: "(false, Lead::Asked) => self.lead = Lead::None,",
+        instead: "(false, Lead::Asked) => {
+                        self.lead = if MUTATED { Lead::Happened } else { Lead::None };
+                    }",
+    },
+    Mutation {
+        name: "any sync leads where a lead is asked for",
+        file: "src/session/switch.rs",
+        needle: "Access::Sync if !syncs(barrier())",
+        instead: "Access::Sync if !(MUTATED && self.lead == Lead::Asked) && !syncs(barrier())",
     },
     Mutation {
         name: "withheld reads are shown",
@@ -109,14 +115,14 @@ pub(super) const MUTATIONS: [Mutation; 20] = [
     Mutation {
         name: "barriers are elided for ever",
         file: "src/session/switch/elision.rs",
-        needle: "self.covered.get(&to).is_some_and(known)",
-        instead: "self.covered.get(&to).is_some_and(|covered| MUTATED || known(covered))",
+        needle: "others.all(|(from, zxid)| covered",
+        instead: "MUTATED || others.all(|(from, zxid)| covered",
     },
     Mutation {
         name: "one other ensemble is looked at",
         file: "src/session/switch/elision.rs",
-        needle: "let mut others = self.shown.0.iter().filter(|(from, _)| *from != to);",
-        instead: "let others = self.shown.0.iter().filter(|(from, _)| *from != to);
+        needle: "let mut others = shown.0.iter().filter(|(from, _)| *from != to);",
+        instead: "let others = shown.0.iter().filter(|(from, _)| *from != to);
             let mut others = others.take(if MUTATED { 1 } else { usize::MAX });",
     },
     Mutation {
@@ -128,11 +134,9 @@ pub(super) const MUTATIONS: [Mutation; 20] = [
     Mutation {
         name: "updates elsewhere are no news",
         file: "src/session/switch/elision.rs",
-        needle: "if matches!(op.shape().access, Access::Ordered | Access::Sync) {",
-        instead: "if matches!(op.shape().access, Access::Ordered | Access::Sync) {
-        if MUTATED && op == OpCode::SetData {
-            return News::Of(Zxid::NONE);
-        }",
+        needle: "Access::Ordered | Access::Sync => return Some(News::Untold),",
+        instead: "Access::Ordered if MUTATED => return None,
+        Access::Ordered | Access::Sync => return Some(News::Untold),",
     },
     Mutation {
         name: "leads outlive their connection",
@@ -148,12 +152,13 @@ pub(super) const MUTATIONS: [Mutation; 20] = [
     },
     Mutation {
         name: "barriers that failed cover as well",
-        file: "src/session/switch/elision.rs",
-        needle: "    pub(super) fn failed(&mut self) {",
-        instead: "    pub(super) fn failed(&mut self) {
-        if MUTATED {
-            self.led(LedBy::Barrier);
-        }",
+        file: "src/session/switch.rs",
+        // As the mutation above leaves it.
+        needle: "(false, Lead::Asked) => {",
+        instead: "(false, Lead::Asked) => {
+                        if MUTATED && let Some(elision) = &mut self.elision {
+                            elision.led(from);
+                        }",
     },
 ];
 
@@ -166,7 +171,7 @@ pub(super) struct Hunt {
     pub(super) falls: Option<&'static str>,
 }
 
-pub(super) const HUNTS: [Hunt; 28] = [
+pub(super) const HUNTS: [Hunt; 29] = [
     Hunt {
         mutations: &[],
         scenario: Scenario::smallest,
@@ -200,6 +205,11 @@ pub(super) const HUNTS: [Hunt; 28] = [
     Hunt {
         mutations: &["a failed lead stays one"],
         scenario: bounds::led_by_an_update,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["any sync leads where a lead is asked for"],
+        scenario: bounds::sync_at_leaders,
         falls: Some(ORDER),
     },
     Hunt {

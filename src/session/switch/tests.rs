@@ -12,6 +12,12 @@ fn admit(switch: &mut Switch, to: EnsembleId, access: Access) -> Go {
     switch.admit(to, access, BarrierKind::Sync, Some(Role::Observer))
 }
 
+/// By a server on which a `sync` is a barrier.
+fn answered(switch: &mut Switch, from: EnsembleId, access: Access, header: &ReplyHeader) -> Trust {
+    let barrier = || (BarrierKind::Sync, Some(Role::Observer));
+    switch.answered(from, access, header, barrier)
+}
+
 const fn reply(zxid: i64, err: i32) -> ReplyHeader {
     ReplyHeader {
         xid: Xid(1),
@@ -63,18 +69,24 @@ fn an_update_leads_the_reads_behind_it() {
     assert_eq!(admit(&mut switch, EU, Access::Ordered), Go::Forward);
     assert_eq!(admit(&mut switch, EU, Access::Read), Go::Forward);
     assert_eq!(
-        switch.answered(EU, Access::Ordered, &reply(5, 0)),
+        answered(&mut switch, EU, Access::Ordered, &reply(5, 0)),
         Trust::Show
     );
-    assert_eq!(switch.answered(EU, Access::Read, &reply(5, 0)), Trust::Show);
+    assert_eq!(
+        answered(&mut switch, EU, Access::Read, &reply(5, 0)),
+        Trust::Show
+    );
 }
 
 #[test]
 fn a_failed_update_leads_too_if_it_was_ordered() {
     let mut switch = new();
     admit(&mut switch, EU, Access::Ordered);
-    switch.answered(EU, Access::Ordered, &reply(5, code::NO_NODE));
-    assert_eq!(switch.answered(EU, Access::Read, &reply(5, 0)), Trust::Show);
+    answered(&mut switch, EU, Access::Ordered, &reply(5, code::NO_NODE));
+    assert_eq!(
+        answered(&mut switch, EU, Access::Read, &reply(5, 0)),
+        Trust::Show
+    );
 }
 
 #[test]
@@ -89,11 +101,11 @@ fn reads_behind_an_update_that_was_turned_away_are_withheld() {
         admit(&mut switch, EU, Access::Ordered);
         admit(&mut switch, EU, Access::Read);
         assert_eq!(
-            switch.answered(EU, Access::Ordered, &reply(zxid, err)),
+            answered(&mut switch, EU, Access::Ordered, &reply(zxid, err)),
             Trust::Show
         );
         assert_eq!(
-            switch.answered(EU, Access::Read, &reply(5, 0)),
+            answered(&mut switch, EU, Access::Read, &reply(5, 0)),
             Trust::Withhold
         );
         assert_eq!(
@@ -109,25 +121,31 @@ fn a_later_update_leads_in_place_of_one_turned_away() {
     admit(&mut switch, EU, Access::Ordered);
     admit(&mut switch, EU, Access::Ordered);
     admit(&mut switch, EU, Access::Read);
-    switch.answered(EU, Access::Ordered, &reply(0, -102));
-    switch.answered(EU, Access::Ordered, &reply(6, 0));
-    assert_eq!(switch.answered(EU, Access::Read, &reply(6, 0)), Trust::Show);
+    answered(&mut switch, EU, Access::Ordered, &reply(0, -102));
+    answered(&mut switch, EU, Access::Ordered, &reply(6, 0));
+    assert_eq!(
+        answered(&mut switch, EU, Access::Read, &reply(6, 0)),
+        Trust::Show
+    );
 }
 
 #[test]
 fn an_update_turned_away_after_the_lead_takes_nothing_back() {
     let mut switch = new();
     admit(&mut switch, EU, Access::Read);
-    switch.answered(EU, Access::Ordered, &reply(5, 0));
-    switch.answered(EU, Access::Ordered, &reply(0, -102));
-    assert_eq!(switch.answered(EU, Access::Read, &reply(5, 0)), Trust::Show);
+    answered(&mut switch, EU, Access::Ordered, &reply(5, 0));
+    answered(&mut switch, EU, Access::Ordered, &reply(0, -102));
+    assert_eq!(
+        answered(&mut switch, EU, Access::Read, &reply(5, 0)),
+        Trust::Show
+    );
 }
 
 #[test]
 fn a_lost_leg_has_no_lead() {
     let mut switch = new();
     admit(&mut switch, EU, Access::Ordered);
-    switch.answered(EU, Access::Ordered, &reply(5, 0));
+    answered(&mut switch, EU, Access::Ordered, &reply(5, 0));
     switch.lost(EU);
     assert_eq!(
         admit(&mut switch, EU, Access::Read),
@@ -172,15 +190,41 @@ fn the_clients_own_sync_leads_where_ours_would() {
     assert_eq!(leads(BarrierKind::None, observer), Go::Forward);
 }
 
+/// Where a `sync` is no barrier it leads nothing, and what was asked for behind it since does not change
+/// that.
 #[test]
 fn a_sync_behind_a_failed_barrier_is_no_lead() {
+    for (kind, role) in [
+        (BarrierKind::Sync, Some(Role::Leader)),
+        (BarrierKind::Sync, None),
+        (BarrierKind::Quorum, Some(Role::Observer)),
+    ] {
+        for next in [None, Some(Access::Read), Some(Access::Ordered)] {
+            let mut switch = new();
+            switch.admit(EU, Access::Sync, kind, role);
+            switch.barrier_answered(EU, &reply(5, code::THROTTLED_OP));
+            if let Some(access) = next {
+                switch.admit(EU, access, kind, role);
+            }
+            let trust = |switch: &mut Switch, access| {
+                switch.answered(EU, access, &reply(5, 0), || (kind, role))
+            };
+            assert_eq!(trust(&mut switch, Access::Sync), Trust::Show);
+            assert_eq!(trust(&mut switch, Access::Read), Trust::Withhold);
+        }
+    }
+}
+
+/// It was sent before the server's role was known, and a barrier in front of it.
+#[test]
+fn a_sync_that_turns_out_to_be_a_barrier_is_a_lead() {
     let mut switch = new();
-    switch.admit(EU, Access::Sync, BarrierKind::Quorum, None);
-    switch.answered(EU, Access::Ordered, &reply(5, code::THROTTLED_OP));
-    assert_eq!(switch.answered(EU, Access::Sync, &reply(5, 0)), Trust::Show);
+    switch.admit(EU, Access::Sync, BarrierKind::Sync, None);
+    switch.barrier_answered(EU, &reply(5, code::THROTTLED_OP));
+    answered(&mut switch, EU, Access::Sync, &reply(5, 0));
     assert_eq!(
-        switch.answered(EU, Access::Read, &reply(5, 0)),
-        Trust::Withhold
+        answered(&mut switch, EU, Access::Read, &reply(5, 0)),
+        Trust::Show
     );
 }
 
@@ -188,8 +232,11 @@ fn a_sync_behind_a_failed_barrier_is_no_lead() {
 fn a_sync_that_leads_makes_reads_behind_it_fresh() {
     let mut switch = new();
     admit(&mut switch, EU, Access::Sync);
-    switch.answered(EU, Access::Sync, &reply(5, 0));
-    assert_eq!(switch.answered(EU, Access::Read, &reply(5, 0)), Trust::Show);
+    answered(&mut switch, EU, Access::Sync, &reply(5, 0));
+    assert_eq!(
+        answered(&mut switch, EU, Access::Read, &reply(5, 0)),
+        Trust::Show
+    );
 }
 
 #[test]
@@ -199,7 +246,10 @@ fn without_a_barrier_reads_go_through_and_are_shown() {
         switch.admit(EU, Access::Read, BarrierKind::None, None),
         Go::Forward
     );
-    assert_eq!(switch.answered(EU, Access::Read, &reply(5, 0)), Trust::Show);
+    assert_eq!(
+        answered(&mut switch, EU, Access::Read, &reply(5, 0)),
+        Trust::Show
+    );
 }
 
 #[test]
@@ -209,7 +259,7 @@ fn control_requests_neither_switch_nor_lead() {
     assert_eq!(admit(&mut switch, HOME, Access::Control), Go::Forward);
     assert_eq!(switch.current(), EU);
     assert_eq!(
-        switch.answered(HOME, Access::Control, &reply(0, 0)),
+        answered(&mut switch, HOME, Access::Control, &reply(0, 0)),
         Trust::Show
     );
 }

@@ -321,6 +321,52 @@ fn what_zookeeper_keeps_for_itself_is_always_news() {
     assert!(!bed.elides("/eu/x", EU));
 }
 
+/// ... nor for the update behind it.
+#[test]
+fn an_update_in_flight_is_not_taken_for_the_one_behind_it() {
+    let mut bed = bed(Shown::Stat);
+    bed.set(1, "/eu/x");
+    bed.set(2, "/eu/x");
+    bed.answer(EU, Xid(1), 0, -102);
+    event(&mut bed, HOME);
+    bed.set(3, "/eu/x");
+    bed.answer(EU, Xid(2), 51, 0);
+    bed.answer(EU, Xid(3), 0, -102);
+    bed.elides("/x", HOME);
+    assert!(!bed.elides("/eu/x", EU));
+}
+
+/// What one ensemble's barriers depend on is its own setting, whatever that of others is.
+#[test]
+fn headers_count_where_they_are_to() {
+    let mut bed = bed(Shown::Stat);
+    let mut settings = bed.session.settings.as_ref().clone();
+    settings.policies[HOME.index()].elide_barriers = Some(Shown::Header);
+    bed.session.reload(Arc::new(settings), bed.now);
+    bed.drain();
+    for _ in 0..2 {
+        bed.elides("/eu/x", EU);
+        bed.elides("/x", HOME);
+    }
+    bed.read(1, "/x", HOME);
+    bed.shows(1, HOME, 10, 60);
+    assert!(bed.elides("/eu/x", EU));
+    bed.read(2, "/eu/x", EU);
+    bed.shows(2, EU, 10, 60);
+    assert!(!bed.elides("/x", HOME));
+}
+
+/// What is about no znode tells nothing.
+#[test]
+fn credentials_that_are_taken_are_no_news() {
+    let mut bed = bed(Shown::Header);
+    bed.client(&request::auth(Xid::AUTH, "digest", b"a:b"));
+    for ensemble in [HOME, EU] {
+        bed.answer(ensemble, Xid::AUTH, 60, 0);
+    }
+    assert!(bed.elides("/eu/x", EU));
+}
+
 /// An update that was sent before an event does not lead what was learned by it.
 #[test]
 fn an_update_in_flight_is_not_taken_for_the_barrier_behind_it() {
