@@ -367,10 +367,13 @@ impl Session {
         let owned = leg.ledger.owns_ephemerals();
         let told = owned && self.settings.policy(ensemble).on_expiry == OnExpiry::Expire;
         self.happened(Event::LegExpired { ensemble, owned });
-        if told && self.serves() {
-            // What was lost stays known until home has ended the session: it may not hear of it.
+        if told && !matches!(self.phase, Phase::Closing { .. }) {
+            // What was lost stays known until home has ended the session: it may not hear of it, or
+            // its connection may be gone already. Then the client's next one learns of it.
             self.legs.get(ensemble).idle_again();
-            self.expire(now);
+            if self.serves() {
+                self.expire(now);
+            }
             return;
         }
         self.legs.get(ensemble).expired();

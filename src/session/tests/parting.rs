@@ -103,6 +103,22 @@ fn a_session_that_is_to_expire_does_so_even_if_home_did_not_hear_of_it() {
     assert_eq!(next.session.park(), None);
 }
 
+/// The answer that the remote session is gone may come when home's connection is gone already.
+#[test]
+fn what_is_lost_while_the_connection_ends_is_told_to_the_next() {
+    let mut bed = Bed::with_leg();
+    let path = Writer::default().buffer(Some(b"/eu/e")).finish()[4..].to_vec();
+    bed.op(1, OpCode::Create, "/eu/e", &ephemeral());
+    bed.answer_body(EU, 1, 5, &path);
+    bed.lost(EU);
+    assert_eq!(bed.lost(HOME), [Out::CloseClient]);
+    bed.session.leg_refused(EU, bed.now);
+    bed.drain();
+    let mut next = next(bed.session);
+    next.session.leg_refused(EU, Tick(0));
+    assert!(matches!(next.session.phase, Phase::Expiring { .. }));
+}
+
 #[test]
 fn what_was_owned_is_not_forgotten_where_only_its_names_are() {
     let mut bed = Bed::with_leg();
