@@ -189,8 +189,14 @@ impl Switch {
         }
         match access {
             Access::Control => Trust::Show,
-            // Where it is no barrier it is no lead either, whatever it was pipelined behind.
-            Access::Sync if !syncs(barrier()) => Trust::Show,
+            // Where it is no barrier it is no lead either, whatever it was pipelined behind. It may
+            // have been let through as one before a reload: then there is none to come.
+            Access::Sync if !syncs(barrier()) => {
+                if self.lead == Lead::Asked {
+                    self.lead = Lead::None;
+                }
+                Trust::Show
+            }
             Access::Ordered | Access::Sync => {
                 match (header.was_ordered(), self.lead) {
                     (true, _) => {

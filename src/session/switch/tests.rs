@@ -215,6 +215,17 @@ fn a_sync_behind_a_failed_barrier_is_no_lead() {
     }
 }
 
+/// It was let through as a lead, and then another kind of barrier was configured.
+#[test]
+fn a_sync_that_is_no_lead_any_more_leaves_the_next_read_one() {
+    let mut switch = new();
+    assert_eq!(admit(&mut switch, EU, Access::Sync), Go::Forward);
+    let quorum = || (BarrierKind::Quorum, Some(Role::Observer));
+    switch.answered(EU, Access::Sync, &reply(5, 0), quorum);
+    let go = switch.admit(EU, Access::Read, BarrierKind::Quorum, None);
+    assert_eq!(go, Go::Behind(Barrier::Quorum));
+}
+
 /// It was sent before the server's role was known, and a barrier in front of it.
 #[test]
 fn a_sync_that_turns_out_to_be_a_barrier_is_a_lead() {
