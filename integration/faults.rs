@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ZOONET;
+use crate::patience::{PATIENCE, eventually};
 use crate::raw::{
     self, CLOSE_SESSION, CONNECTION_LOSS, CREATE, EPHEMERAL, EXISTS, GET_DATA, MULTI, NO_NODE, OK,
     RUNTIME_INCONSISTENCY, Raw,
@@ -18,8 +19,6 @@ use crate::testbed::regions;
 use crate::testbed::relay::{Newcomers, Relay};
 use crate::testbed::sidecar::{Setup, Sidecar};
 use crate::testbed::zookeeper::{Ensemble, Plan};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Session timeout of the clients here, milliseconds: nothing is pinged while a test counts.
 const SESSION: u32 = 30_000;
@@ -39,15 +38,6 @@ fn answered_by_eu(sidecar: &Sidecar) -> Raw {
     let mut client = Raw::connect(sidecar.address(), SESSION);
     assert_eq!(client.get("/eu/faults-missing").err, NO_NODE);
     client
-}
-
-/// Waits for what cannot be awaited as an event.
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Whether the log says that this server was passed over, and why.

@@ -12,8 +12,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::patience::{PATIENCE, eventually};
 use crate::raw::{NO_NODE, Raw};
 use crate::testbed::http;
 use crate::testbed::regions;
@@ -22,28 +23,16 @@ use crate::testbed::sidecar::{Setup, Sidecar};
 
 const SESSION: u32 = 10_000;
 
-/// How long something may take to happen.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 fn on_the_pair() -> Setup {
     let pair = regions::shared_pair();
     let setup = Setup::home(&pair.us).ensemble(&pair.eu).route("/eu", "eu");
     setup.admin()
 }
 
-/// Waits until something is so.
-fn awaits(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Waits for a line of the log that has all of these words.
 fn logs(sidecar: &Sidecar, words: &[&str]) {
     let has = |line: &str| words.iter().all(|word| line.contains(word));
-    awaits(&format!("no line with {words:?}"), || {
+    eventually(&format!("no line with {words:?}"), || {
         sidecar.log().lines().any(has)
     });
 }

@@ -37,6 +37,8 @@ mod map;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod puppet;
 #[cfg(test)]
 mod raw;

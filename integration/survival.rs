@@ -16,12 +16,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ZOONET;
+use crate::patience::{PATIENCE, eventually};
 use crate::puppet::Puppet;
 use crate::testbed::regions;
 use crate::testbed::relay::Relay;
 use crate::testbed::sidecar::{Setup, Sidecar};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Home us of the pair, and eu by these servers below `/eu`.
 fn setup(eu: &[SocketAddr]) -> Setup {
@@ -48,15 +47,6 @@ fn abroad() -> Puppet {
     let puppet = Puppet::kazoo(regions::shared_pair().eu.servers()[0].address(), 20);
     puppet.ask("make /eu");
     puppet
-}
-
-/// Waits for what cannot be awaited as an event.
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Waits until the sidecar has logged this once more than so many times.

@@ -21,7 +21,7 @@ fn one_too_many_is_closed_at_once_until_there_is_room_or_the_bound_is_raised() {
     // Two with a session, and one that has not said a word.
     let mut clients = [(); 2].map(|()| Raw::connect(sidecar.address(), SESSION));
     let silent = raw::dial(sidecar.address());
-    awaits("three are open", || metric(&sidecar, OPEN) == 3);
+    eventually("three are open", || metric(&sidecar, OPEN) == 3);
     let fourth = raw::dial(sidecar.address());
     let peer = fourth.local_addr().unwrap().to_string();
     raw::assert_closed(fourth);
@@ -41,16 +41,16 @@ fn one_too_many_is_closed_at_once_until_there_is_room_or_the_bound_is_raised() {
     }
 
     drop(silent);
-    awaits("one has gone", || metric(&sidecar, OPEN) == 2);
+    eventually("one has gone", || metric(&sidecar, OPEN) == 2);
     assert_served(&sidecar);
 
     sidecar.rewrite(&setup.key("max_connections: 5"));
-    awaits("the bound is raised", || metric(&sidecar, MOST) == 5);
+    eventually("the bound is raised", || metric(&sidecar, MOST) == 5);
     let more = [(); 3].map(|()| Raw::connect(sidecar.address(), SESSION));
     raw::assert_closed(raw::dial(sidecar.address()));
     assert_eq!(metric(&sidecar, OPEN), 5);
     drop((clients, more));
-    awaits("all have gone", || metric(&sidecar, OPEN) == 0);
+    eventually("all have gone", || metric(&sidecar, OPEN) == 0);
     assert_eq!(
         metric(&sidecar, TOO_MANY_OF_ONE),
         0,
@@ -146,7 +146,7 @@ fn without_descriptors_the_next_client_is_closed_and_nothing_spins() {
     let said = sidecar.log().matches("cannot accept").count();
     assert!(said < 100, "{said} lines");
     drop((looking, client));
-    awaits("there are descriptors again", || {
+    eventually("there are descriptors again", || {
         metric(&sidecar, OPEN) == 0
     });
     assert_eq!(metric(&sidecar, OUT_OF_FILES), 1);

@@ -47,7 +47,7 @@ fn who_lets_others_write_the_file_or_the_state_is_warned() {
     // A reload says so too.
     let text = fs::read_to_string(sidecar.config()).unwrap();
     fs::write(sidecar.config(), format!("outstanding: 999\n{text}")).unwrap();
-    awaits("it says so again", || {
+    eventually("it says so again", || {
         sidecar.log().matches(FILE).count() == 2
     });
 }

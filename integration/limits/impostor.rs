@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use super::PATIENCE;
+use crate::patience::PATIENCE;
 use crate::raw::{self, framed};
 
 /// Listens as long as the process lives.

@@ -136,7 +136,7 @@ fn besiege(sidecar: &Sidecar, servers: &[Impostor; 3], idle: u64) -> u64 {
     let taken = || resident(sidecar) - idle;
     let worst = || Worst::new(sidecar, servers);
     let mut sessions: Vec<Worst> = (0..SESSIONS).map(|_| worst()).collect();
-    awaits("one reply from each remote, and one that waits", || {
+    eventually("one reply from each remote, and one that waits", || {
         taken() > SESSIONS * 3 * reply * 9 / 10
     });
     thread::scope(|scope| {
@@ -155,6 +155,6 @@ fn besiege(sidecar: &Sidecar, servers: &[Impostor; 3], idle: u64) -> u64 {
     let connected = || metric(sidecar, "zoonet_sessions{state=\"connected\"}");
     assert_eq!(connected(), SESSIONS);
     drop(sessions);
-    awaits("all have gone", || connected() == 0);
+    eventually("all have gone", || connected() == 0);
     most
 }

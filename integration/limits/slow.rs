@@ -100,7 +100,7 @@ fn a_server_that_does_not_read_is_given_up() {
     let request = raw::request(1, 5, &raw::set_body("/x", &vec![7; LARGE]));
     let frame = raw::framed(&request);
     client.stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    awaits("it is held back, and then closed", || {
+    eventually("it is held back, and then closed", || {
         client.stream.write_all(&frame).is_err()
     });
     logs(

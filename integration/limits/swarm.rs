@@ -248,7 +248,7 @@ fn those_who_behave_notice_nothing_of_ten_thousand_who_do_not() {
     let kazoo = Puppet::kazoo(sidecar.address(), 10);
     assert_eq!(kazoo.ask("get /eu/limits-kazoo"), "well");
     let session = kazoo.ask("session");
-    awaits("kazoo is alone", || {
+    eventually("kazoo is alone", || {
         metric(&sidecar, "zoonet_open_connections") == 1
     });
 
@@ -283,7 +283,7 @@ fn those_who_behave_notice_nothing_of_ten_thousand_who_do_not() {
         "nothing happened to it"
     );
     assert_eq!(kazoo.ask("session"), session);
-    awaits("all descriptors are given back", || {
+    eventually("all descriptors are given back", || {
         metric(&sidecar, "process_open_fds") <= files
     });
     let log = sidecar.log();

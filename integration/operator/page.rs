@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::ZOONET;
+use crate::patience::eventually;
 use crate::raw::{self, CREATE, EPHEMERAL, OK, Raw};
 use crate::testbed::browser::Browser;
 use crate::testbed::sidecar::{Setup, Sidecar};
@@ -95,8 +96,7 @@ fn assert_live(browser: &Browser) {
     let line = "document.querySelector('#plot-requests .s0[d]').getAttribute('d')";
     let points = || browser.eval(line).matches('L').count();
     let before = points();
-    thread::sleep(Duration::from_millis(2_500));
-    assert!(points() > before, "the line grows");
+    eventually("the line grows", || points() > before);
 }
 
 fn assert_ensembles(browser: &Browser) {
@@ -206,9 +206,10 @@ fn errors_strange_requests_and_pale_text_would_be_noticed() {
     // Where there is no policy only the list of requests tells.
     browser.open(&format!("http://{}/nothing", sidecar.admin()));
     browser.eval("void (location.href = 'http://127.0.0.2:9/')");
-    thread::sleep(Duration::from_millis(500));
-    let foreign = browser.problems()["foreign"].to_string();
-    assert!(foreign.contains("127.0.0.2:9"), "{foreign}");
+    eventually("a request to elsewhere is noticed", || {
+        let foreign = browser.problems()["foreign"].to_string();
+        foreign.contains("127.0.0.2:9")
+    });
 
     open(&browser, &sidecar);
     let pale = "Object.assign(document.querySelector('h2').style, { color: 'rgb(180, 180, 180)' })";
