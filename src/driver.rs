@@ -6,13 +6,13 @@
 //! relay costs. An idle connection holds no buffer.
 
 mod background;
+mod frames;
 mod legs;
 mod pipe;
 mod time;
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -25,9 +25,9 @@ use crate::dial::Dialer;
 use crate::net::{Peer, Stream};
 use crate::registry::{Command, Mailbox, Report};
 use crate::route::EnsembleId;
-use crate::session::{ClientFault, Loss, Output, Session, Tick, Verdict};
+use crate::session::{ClientFault, Loss, Meter, Output, Session, Tick};
 use crate::telemetry::{CountedLeg, Ending, Holdings, Tallies, Watcher};
-use crate::wire::frames::{PREFIX, frame_size};
+use crate::wire::frames::PREFIX;
 use background::Arrival;
 use legs::Legs;
 use pipe::{Intake, Pipe};
@@ -304,118 +304,6 @@ impl Driver {
         }
     }
 
-    /// Hands all whole frames in `bytes` to the session and passes on what it lets through; how
-    /// many bytes that took.
-    fn frames(
-        &mut self,
-        bytes: &mut [u8],
-        from: Side,
-        cx: &mut Context<'_>,
-    ) -> Result<usize, ClientFault> {
-        let mut run: Option<(Side, Range<usize>)> = None;
-        let mut tallies = Tallies::default();
-        let mut at = 0;
-        let outcome = loop {
-            let rest = bytes.get_mut(at..).unwrap_or_default();
-            let limit = match from {
-                Side::Client => self.request_limit,
-                Side::Leg(_) => self.reply_limit,
-            };
-            let size = match frame_size(rest, limit) {
-                Ok(Some(size)) if size <= rest.len() => size,
-                Ok(_) => break Ok(at),
-                Err(fault) => break self.bad_length(fault, from, at),
-            };
-            let payload = rest.get_mut(PREFIX..size).unwrap_or_default();
-            let verdict = match self.hand_in(payload, from, &mut tallies) {
-                Ok(verdict) => verdict,
-                Err(fault) => break Err(fault),
-            };
-            if let Some(output) = self.session.poll() {
-                self.pass_run(&mut run, bytes, cx);
-                self.act(output, &mut tallies);
-                self.act_on(&mut tallies);
-            }
-            let end = at + size;
-            self.received += u64::from(from == Side::Client);
-            self.sent += u64::from(verdict == Verdict::ToClient);
-            if let Some(to) = to_side(verdict) {
-                match &mut run {
-                    Some((side, range)) if *side == to && range.end == at => range.end = end,
-                    _ => {
-                        self.pass_run(&mut run, bytes, cx);
-                        run = Some((to, at..end));
-                    }
-                }
-            }
-            at = end;
-            // Past these bounds the rest waits, unread by the session, in its pipe.
-            if from == Side::Client && !self.session.wants_client() || self.hung_up(from) {
-                break Ok(at);
-            }
-        };
-        self.pass_run(&mut run, bytes, cx);
-        self.act_all();
-        outcome
-    }
-
-    /// Hands one frame to the session, and counts it.
-    #[inline]
-    fn hand_in(
-        &mut self,
-        payload: &mut [u8],
-        from: Side,
-        tallies: &mut Tallies,
-    ) -> Result<Verdict, ClientFault> {
-        let telemetry = self.watcher.telemetry();
-        match from {
-            Side::Client => {
-                let verdict = self.session.client_frame(payload, self.now)?;
-                if let Verdict::ToLeg(ensemble) = verdict {
-                    tallies.of(telemetry, ensemble).asked(payload);
-                }
-                Ok(verdict)
-            }
-            Side::Leg(ensemble) => {
-                let (session, tally) = (&mut self.session, tallies.of(telemetry, ensemble));
-                Ok(session.leg_frame_metered(ensemble, payload, self.now, tally))
-            }
-        }
-    }
-
-    fn bad_length(
-        &mut self,
-        fault: crate::wire::WireFault,
-        from: Side,
-        at: usize,
-    ) -> Result<usize, ClientFault> {
-        match from {
-            Side::Client => Err(fault.into()),
-            Side::Leg(ensemble) => {
-                self.lose(ensemble, Loss::Broken(fault.into()));
-                Ok(at)
-            }
-        }
-    }
-
-    fn hung_up(&self, side: Side) -> bool {
-        match side {
-            Side::Client => false,
-            Side::Leg(ensemble) => !self.legs.contains(ensemble),
-        }
-    }
-
-    fn pass_run(
-        &mut self,
-        run: &mut Option<(Side, Range<usize>)>,
-        bytes: &[u8],
-        cx: &mut Context<'_>,
-    ) {
-        if let Some((to, range)) = run.take() {
-            self.write(to, bytes.get(range).unwrap_or_default(), cx);
-        }
-    }
-
     /// Writes to a socket what it takes and keeps the rest for later. A socket that is broken is
     /// found out by the next flush or read.
     fn write(&mut self, to: Side, bytes: &[u8], cx: &mut Context<'_>) {
@@ -474,13 +362,5 @@ impl Driver {
             self.session.leg_lost(ensemble, reason, self.now);
             self.act_all();
         }
-    }
-}
-
-const fn to_side(verdict: Verdict) -> Option<Side> {
-    match verdict {
-        Verdict::ToLeg(ensemble) => Some(Side::Leg(ensemble)),
-        Verdict::ToClient => Some(Side::Client),
-        Verdict::Taken => None,
     }
 }

@@ -33,6 +33,7 @@ mod redacted;
 mod request;
 mod settings;
 mod spread;
+mod straight;
 mod switch;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub use event::{ClientFault, Event, LegFault, Loss};
 pub use legs::ParkedLeg;
 pub use meter::{Meter, Replied};
 pub use settings::{OnExpiry, OnUnreachable, Policy, Settings};
+pub use straight::Stretch;
 pub use switch::{Barrier, Shown};
 
 use crate::route::EnsembleId;
@@ -61,6 +63,7 @@ use leg::{Leg, Owner, State};
 use legs::Legs;
 use pipeline::Pipeline;
 use spread::Recursive;
+use straight::Straight;
 use switch::{Map, Switch};
 use touched::Touched;
 
@@ -161,6 +164,7 @@ pub struct Session {
     switch: Switch,
     drain: Drain,
     pipeline: Pipeline,
+    straight: Straight,
     legs: Legs,
     recursive: Recursive,
     touched: Touched,
@@ -205,6 +209,7 @@ impl Session {
             phase: Phase::Open,
             end: End::OfConnection,
             pipeline: Pipeline::default(),
+            straight: Straight::default(),
             recursive: Recursive::default(),
             touched: Touched::default(),
             auths: Vec::new(),
@@ -223,6 +228,12 @@ impl Session {
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.me.session
+    }
+
+    /// The ensemble it lives on.
+    #[must_use]
+    pub fn home(&self) -> EnsembleId {
+        self.settings.home()
     }
 
     /// The timeout that home granted, milliseconds.
@@ -244,9 +255,9 @@ impl Session {
     pub fn wants_client(&self) -> bool {
         self.phase == Phase::Open
             && self.pipeline.waiting() + self.legs.noted() <= self.settings.look_ahead
-            && self.pipeline.owed() < self.settings.outstanding
+            && self.owed() < self.settings.outstanding
             // Pings are not owed in order, but each is kept until home answers.
-            && self.legs.home.unanswered() < self.settings.outstanding
+            && self.legs.home.unanswered() + self.straight.len() < self.settings.outstanding
     }
 
     /// Bytes of requests that wait for their turn, and of replies that wait for theirs.
@@ -292,6 +303,7 @@ impl Session {
     /// Takes no more requests, and ends the connection once what is outstanding has been answered.
     pub fn stop(&mut self) {
         if self.phase == Phase::Open {
+            self.unfold();
             self.phase = Phase::Stopping;
             self.check_stopped();
         }
@@ -309,6 +321,8 @@ impl Session {
             self.stop();
             return;
         }
+        // What was let through before is answered under these settings by all rules.
+        self.unfold();
         self.switch.reload(Map::of(&settings.routes));
         self.switch.elide(settings.eliding());
         self.settings = settings;

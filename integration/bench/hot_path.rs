@@ -14,12 +14,10 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use zoonet::route::{EnsembleId, RouteMap};
-use zoonet::session::{
-    ClientFault, Origin, Output, Policy, Session, Settings, Shown, Tick, Verdict,
-};
+use zoonet::session::{Origin, Output, Policy, Session, Settings, Shown, Tick, Verdict};
 use zoonet::wire::SessionId;
 use zoonet::wire::connect::Credentials;
-use zoonet::wire::frames::PREFIX;
+use zoonet::wire::frames::{DEFAULT_LIMIT, PREFIX, frame_size};
 use zoonet::wire::jute::Writer;
 use zoonet::wire::opcode::OpCode;
 use zoonet::wire::words::Role;
@@ -187,47 +185,87 @@ fn run(case: &Case, requests: u32) -> Outcome {
 }
 
 fn repeat(mut session: Session, op: OpCode, path: &str, requests: u32) -> Outcome {
-    let mut asked = request(op, path);
+    let asked = request(op, path);
     let to = if path.starts_with("/other") {
         OTHER
     } else {
         HOME
     };
-    let mut replied = reply();
     if to == OTHER {
         open(&mut session, &asked)?;
     }
+    let (mut asked, mut replied) = (Frames::of(&asked), Frames::of(&reply()));
     for turn in 0..requests / DEPTH {
-        let xids = (turn * DEPTH + 1)..=(turn + 1) * DEPTH;
-        for xid in xids.clone() {
-            number(&mut asked, xid);
-            let payload = asked.get(PREFIX..).unwrap_or_default();
-            pass(&mut session, Verdict::ToLeg(to), |session| {
-                session.client_frame(black_box(payload), Tick(1))
-            })?;
-        }
-        for xid in xids {
-            number(&mut replied, xid);
-            let payload = replied.get_mut(PREFIX..).unwrap_or_default();
-            pass(&mut session, Verdict::ToClient, |session| {
-                Ok(session.leg_frame(to, black_box(payload), Tick(1)))
-            })?;
-        }
+        let first = turn * DEPTH + 1;
+        ask(&mut session, to, black_box(asked.numbered(first)))?;
+        answer(&mut session, to, black_box(replied.numbered(first)))?;
     }
     Ok(())
 }
 
-/// Hands a frame in that has to go on as it came, with nothing else to do.
-fn pass(
-    session: &mut Session,
-    expected: Verdict,
-    hand_in: impl FnOnce(&mut Session) -> Result<Verdict, ClientFault>,
-) -> Outcome {
-    let verdict = hand_in(session)?;
+/// Hands requests in as they are read from a client's socket, many at once. They have to go on as
+/// they came, with nothing else to do.
+fn ask(session: &mut Session, to: EnsembleId, bytes: &mut [u8]) -> Outcome {
+    let straight = session.straight_requests(bytes, Tick(1), &mut ());
+    each_frame(bytes, straight.bytes, |payload| {
+        let verdict = session.client_frame(payload, Tick(1))?;
+        as_expected(session, verdict, Verdict::ToLeg(to))
+    })
+}
+
+/// The same with replies.
+fn answer(session: &mut Session, from: EnsembleId, bytes: &mut [u8]) -> Outcome {
+    let straight = session.straight_replies(from, bytes, Tick(1), &mut ());
+    each_frame(bytes, straight.bytes, |payload| {
+        let verdict = session.leg_frame(from, payload, Tick(1));
+        as_expected(session, verdict, Verdict::ToClient)
+    })
+}
+
+fn as_expected(session: &mut Session, verdict: Verdict, expected: Verdict) -> Outcome {
     if verdict != expected || session.poll().is_some() {
         return Err(format!("not as expected: {verdict:?}").into());
     }
     Ok(())
+}
+
+/// The payloads of the frames from `at` on.
+fn each_frame(
+    bytes: &mut [u8],
+    mut at: usize,
+    mut hand_in: impl FnMut(&mut [u8]) -> Outcome,
+) -> Outcome {
+    while let Some(rest) = bytes.get_mut(at..)
+        && let Some(size) = frame_size(rest, DEFAULT_LIMIT)?
+    {
+        hand_in(rest.get_mut(PREFIX..size).ok_or("half a frame")?)?;
+        at += size;
+    }
+    Ok(())
+}
+
+/// [`DEPTH`] frames, one behind the other, that differ in their numbers only.
+struct Frames {
+    bytes: Vec<u8>,
+    size: usize,
+}
+
+impl Frames {
+    fn of(frame: &[u8]) -> Self {
+        Self {
+            bytes: frame.repeat(DEPTH as usize),
+            size: frame.len(),
+        }
+    }
+
+    fn numbered(&mut self, first: u32) -> &mut [u8] {
+        for (frame, xid) in self.bytes.chunks_exact_mut(self.size).zip(first..) {
+            if let Some(place) = frame.get_mut(PREFIX..2 * PREFIX) {
+                place.copy_from_slice(&xid.to_be_bytes());
+            }
+        }
+        &mut self.bytes
+    }
 }
 
 fn replay(mut session: Session, requests: u32) -> Outcome {
@@ -237,23 +275,19 @@ fn replay(mut session: Session, requests: u32) -> Outcome {
         .collect::<Outcome<Vec<_>>>()?;
     let mut left = requests;
     while left > 0 {
-        for (from_client, payload) in &mut frames {
+        for (from_client, frame) in &mut frames {
             if *from_client {
-                pass(&mut session, Verdict::ToLeg(HOME), |session| {
-                    session.client_frame(black_box(payload), Tick(1))
-                })?;
+                ask(&mut session, HOME, black_box(frame))?;
                 left = left.saturating_sub(1);
             } else {
-                pass(&mut session, Verdict::ToClient, |session| {
-                    Ok(session.leg_frame(HOME, black_box(payload), Tick(1)))
-                })?;
+                answer(&mut session, HOME, black_box(frame))?;
             }
         }
     }
     Ok(())
 }
 
-/// A line of the record: whether the client sent it, and its payload.
+/// A line of the record: whether the client sent it, and the frame.
 fn recorded(line: &str) -> Outcome<(bool, Vec<u8>)> {
     let (side, digits) = line
         .split_once(' ')
@@ -262,7 +296,9 @@ fn recorded(line: &str) -> Outcome<(bool, Vec<u8>)> {
         let pair = std::str::from_utf8(pair)?;
         Ok(u8::from_str_radix(pair, 16)?)
     });
-    Ok((side == ">", bytes.collect::<Outcome<_>>()?))
+    let payload = bytes.collect::<Outcome<Vec<u8>>>()?;
+    let frame = Writer::default().raw(&payload).finish();
+    Ok((side == ">", frame))
 }
 
 /// Dials the other ensemble and puts its barrier behind us.
@@ -326,10 +362,4 @@ fn request(op: OpCode, path: &str) -> Vec<u8> {
 fn reply() -> Vec<u8> {
     let header = Writer::default().int(1).long(7).int(0);
     header.buffer(Some(&[0; 16])).raw(&[0; 68]).finish()
-}
-
-fn number(frame: &mut [u8], xid: u32) {
-    if let Some(place) = frame.get_mut(PREFIX..2 * PREFIX) {
-        place.copy_from_slice(&xid.to_be_bytes());
-    }
 }

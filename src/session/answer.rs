@@ -34,6 +34,9 @@ impl Session {
         if self.phase == Phase::Ended {
             return Verdict::Taken;
         }
+        if self.straight_reply(ensemble, payload, now, meter) {
+            return Verdict::ToClient;
+        }
         match self.read_frame(ensemble, payload, now, meter) {
             Ok(verdict) => verdict,
             Err(fault) => {
@@ -53,12 +56,15 @@ impl Session {
     ) -> Result<Verdict, LegFault> {
         let header = ReplyHeader::parse(payload)?;
         let is_home = ensemble == self.settings.home();
-        let leg = self.legs.get(ensemble);
-        leg.heard(&header, now);
+        self.legs.get(ensemble).heard(&header, now);
         if header.xid == Xid::NOTIFICATION {
             meter.fired(payload.len());
             return self.event(ensemble, payload, &header, now);
         }
+        if is_home {
+            self.unfold();
+        }
+        let leg = self.legs.get(ensemble);
         let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
         let replied = Replied {
             op: answered.owner.op(),

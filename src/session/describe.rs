@@ -88,7 +88,8 @@ impl Session {
     /// How it is now.
     #[must_use]
     pub fn describe(&self) -> Description {
-        let home = self.legs.home.describe(self.settings.home(), None);
+        let mut home = self.legs.home.describe(self.settings.home(), None);
+        home.in_flight += self.straight.len();
         let remotes = self
             .legs
             .remotes()
@@ -97,7 +98,7 @@ impl Session {
             session: self.me.session,
             timeout: self.me.timeout,
             current: self.switch.current(),
-            outstanding: self.pipeline.owed(),
+            outstanding: self.owed(),
             waiting: self.pipeline.waiting(),
             legs: std::iter::once(home).chain(remotes).collect(),
         }

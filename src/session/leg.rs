@@ -243,6 +243,13 @@ impl Leg {
         self.sent = now;
     }
 
+    /// Notes a request of the client's that went out before, behind all that is in flight here.
+    pub(super) fn push_straight(&mut self, xid: Xid, seq: u32, op: OpCode, sent: Tick) {
+        let last = self.sent;
+        self.push(xid, Owner::Client { seq, part: 0, op }, sent);
+        self.sent = last;
+    }
+
     /// Takes out the request this reply answers: the first one under its number. Servers answer in
     /// order but for `auth`, SASL and what they turn away at the door (protocol.md 5).
     #[inline]
@@ -431,10 +438,17 @@ impl Leg {
     /// A frame came in. What an event says of the zxid does not count, as with stock clients:
     /// another event of the same transaction may be behind it.
     pub(super) fn heard(&mut self, header: &ReplyHeader, now: Tick) {
-        if header.xid != Xid::NOTIFICATION {
-            self.answered = now;
-            self.zxid = self.zxid.max(header.zxid);
+        if header.xid == Xid::NOTIFICATION {
+            self.failures = 0;
+        } else {
+            self.answered_up_to(header.zxid, now);
         }
+    }
+
+    /// Requests were answered by a server that has seen this zxid.
+    pub(super) fn answered_up_to(&mut self, zxid: Zxid, now: Tick) {
+        self.answered = now;
+        self.zxid = self.zxid.max(zxid);
         self.failures = 0;
     }
 

@@ -3,8 +3,11 @@
 
 use crate::wire::opcode::OpCode;
 
-/// Counts what the servers of one ensemble send.
+/// Counts what goes to the servers of one ensemble, and what they send.
 pub trait Meter {
+    /// A request goes out: its payload.
+    fn asked(&mut self, payload: &[u8]);
+
     /// A request was answered.
     fn replied(&mut self, reply: Replied);
 
@@ -31,6 +34,8 @@ pub struct Replied {
 
 /// Counts nothing.
 impl Meter for () {
+    fn asked(&mut self, _: &[u8]) {}
+
     fn replied(&mut self, _: Replied) {}
 
     fn led(&mut self, _: u64) {}

@@ -20,11 +20,24 @@ impl Session {
     /// # Errors
     /// A [`ClientFault`] when the connection has to be closed over it.
     pub fn client_frame(&mut self, payload: &[u8], now: Tick) -> Result<Verdict, ClientFault> {
+        if self.straight_request(payload, now) {
+            return Ok(Verdict::ToLeg(self.settings.home()));
+        }
+        self.look_closer(payload, now)
+    }
+
+    /// Takes a request that has to be looked at by all rules.
+    pub(super) fn look_closer(
+        &mut self,
+        payload: &[u8],
+        now: Tick,
+    ) -> Result<Verdict, ClientFault> {
         self.heard = now;
         if self.phase != Phase::Open {
             // Stock servers do not answer what is pipelined behind a closeSession either.
             return Ok(Verdict::Taken);
         }
+        self.unfold();
         let request = Request::parse(payload)?;
         if request.xid == Xid::NOTIFICATION {
             return Err(ClientFault::ReservedXid { op: request.op });

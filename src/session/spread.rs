@@ -42,6 +42,29 @@ pub(super) enum Plan {
     Answer(Vec<u8>, i32),
 }
 
+/// An operation of which the one path mostly is enough to tell where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// It shows data, which must not be that of [`CONFIG`].
+    Data,
+    /// It makes a znode, whose name may go on behind the path.
+    Create,
+    /// Any other.
+    Other,
+}
+
+impl Plain {
+    #[inline]
+    pub(super) const fn of(op: OpCode) -> Option<Self> {
+        match (op.shape().target, op) {
+            (Target::Path, OpCode::GetData) => Some(Self::Data),
+            (Target::Path, _) => Some(Self::Other),
+            (Target::Created, _) => Some(Self::Create),
+            _ => None,
+        }
+    }
+}
+
 /// One step of a request that goes out in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
@@ -81,15 +104,23 @@ impl Planner<'_> {
         };
         let path = request.path()?;
         self.touched.note(path);
+        let plain = Plain::of(request.op)?;
+        self.leads(plain, path)
+    }
+
+    /// The ensemble that such a request of this path goes to as it came.
+    #[inline]
+    pub(super) fn leads(&self, plain: Plain, path: &[u8]) -> Option<EnsembleId> {
         let routes = &self.settings.routes;
-        let may_hide = target == Target::Path && request.op == OpCode::GetData && path == CONFIG;
-        let is_plain = matches!(target, Target::Path | Target::Created) && !may_hide;
+        if plain == Plain::Data && path == CONFIG {
+            return None;
+        }
         if routes.is_single() {
-            return is_plain.then(|| routes.home());
+            return Some(routes.home());
         }
         let rule = routes.route(path);
-        let is_own = target == Target::Created && rule.prefix() == path;
-        (is_plain && !is_own && rule.is_identity()).then(|| rule.ensemble())
+        let is_own = plain == Plain::Create && rule.prefix() == path;
+        (!is_own && rule.is_identity()).then(|| rule.ensemble())
     }
 
     /// Where all others go.

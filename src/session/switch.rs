@@ -137,6 +137,13 @@ impl Switch {
         access == Access::Control || (!self.leaves(to) && self.lead != Lead::None)
     }
 
+    /// Whether `on` is the ensemble touched last, its lead has happened, and nothing has to be known of
+    /// replies: nothing that is asked there, or answered, changes anything here.
+    #[inline]
+    pub(super) fn has_led(&self, on: EnsembleId) -> bool {
+        self.current == on && self.lead == Lead::Happened && self.elision.is_none()
+    }
+
     /// Lets a request through that need not wait, and says what goes in front of it. The caller
     /// sends it: from here on `to` is the ensemble touched last.
     pub(super) fn admit(

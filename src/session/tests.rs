@@ -15,4 +15,6 @@ mod order;
 mod parting;
 mod redacted;
 mod spanning;
+mod straight;
 mod switching;
+mod twins;

@@ -127,17 +127,6 @@ impl<K> Run<K> {
 }
 
 impl Tally {
-    /// A request with this payload is sent.
-    #[inline]
-    pub(crate) fn asked(&mut self, payload: &[u8]) {
-        let kind = Request::number(payload).unwrap_or_default();
-        if kind != self.asked.kind {
-            self.count_asked();
-            self.asked.kind = kind;
-        }
-        self.asked.add(payload.len());
-    }
-
     #[inline(never)]
     fn count_asked(&mut self) {
         let run = std::mem::take(&mut self.asked);
@@ -162,6 +151,16 @@ impl Tally {
 }
 
 impl Meter for Tally {
+    #[inline]
+    fn asked(&mut self, payload: &[u8]) {
+        let kind = Request::number(payload).unwrap_or_default();
+        if kind != self.asked.kind {
+            self.count_asked();
+            self.asked.kind = kind;
+        }
+        self.asked.add(payload.len());
+    }
+
     #[inline]
     fn replied(&mut self, reply: Replied) {
         let kind = (reply.op.place(), reply.microseconds);

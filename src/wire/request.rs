@@ -43,6 +43,14 @@ impl<'a> Request<'a> {
         Ok(Self { xid, op, payload })
     }
 
+    /// Reads the header of a payload whose operation is known already; `None` where there is none.
+    #[must_use]
+    pub fn parse_as(payload: &'a [u8], op: OpCode) -> Option<Self> {
+        let xid = payload.first_chunk()?;
+        let xid = Xid(i32::from_be_bytes(*xid));
+        Some(Self { xid, op, payload })
+    }
+
     /// The number of the operation in a payload, without a look at what it means.
     #[must_use]
     pub fn number(payload: &[u8]) -> Option<i32> {

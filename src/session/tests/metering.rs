@@ -8,12 +8,17 @@ use crate::wire::{Xid, code};
 /// Writes down what it is told.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Notes {
+    requests: Vec<usize>,
     replies: Vec<Replied>,
     leads: Vec<u64>,
     events: Vec<usize>,
 }
 
 impl Meter for Notes {
+    fn asked(&mut self, payload: &[u8]) {
+        self.requests.push(payload.len());
+    }
+
     fn replied(&mut self, reply: Replied) {
         self.replies.push(reply);
     }

@@ -1,0 +1,355 @@
+//! The straight way: requests that go home as they came, and replies that go to the client as they
+//! came. Most of a client's frames are such, and of these the rule of the composition has nothing to
+//! say, so they are looked at together, and little is kept of them.
+//!
+//! A request goes straight if nothing is held back that it would have to wait for, home is the
+//! ensemble touched last and its lead has happened ([`super::switch::Switch::has_led`]), and its bytes can stay as
+//! they are ([`Planner::leads`]). It then is kept here, behind all that is kept elsewhere. Its reply
+//! goes straight if no other is owed before, and needs no translation: of home's only those do whose
+//! request did. A request that does not go straight, and a reply of home's that does not, first has
+//! what is kept here moved to where all others are ([`Session::unfold`]), so that:
+//!
+//! * no rule has to know of this: what is here is behind every other reply owed, nothing is held
+//!   back, and home is the ensemble touched last;
+//! * a request for another ensemble finds what it has to wait for among the others.
+//!
+//! Numbers of requests are consecutive and many come at once, so that a *run* is kept of them and
+//! not each.
+
+use std::collections::VecDeque;
+
+use super::meter::{Meter, Replied};
+use super::pipeline::Owed;
+use super::spread::{Plain, Planner};
+use super::{Phase, Session, Tick};
+use crate::route::EnsembleId;
+use crate::wire::frames::{PREFIX, frame_size};
+use crate::wire::opcode::OpCode;
+use crate::wire::reply::ReplyHeader;
+use crate::wire::request::Request;
+use crate::wire::{Xid, Zxid};
+
+/// Whole frames at the start of some bytes that go on as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Stretch {
+    /// How many.
+    pub frames: u32,
+    /// How many bytes they take, their lengths included.
+    pub bytes: usize,
+}
+
+impl Stretch {
+    #[inline]
+    const fn add(&mut self, payload: &[u8]) {
+        self.frames += 1;
+        self.bytes += PREFIX + payload.len();
+    }
+}
+
+/// Requests that went out one behind the other, under consecutive numbers, at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Run {
+    /// The number of the first that is not answered.
+    first: Xid,
+    /// How many are not.
+    requests: u32,
+    op: OpCode,
+    sent: Tick,
+}
+
+impl Run {
+    const fn end(&self) -> Xid {
+        Xid(self.first.0.wrapping_add(self.requests.cast_signed()))
+    }
+}
+
+/// What has gone straight and is not answered, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Straight {
+    runs: VecDeque<Run>,
+    requests: usize,
+}
+
+impl Straight {
+    /// How many requests it is.
+    pub(super) const fn len(&self) -> usize {
+        self.requests
+    }
+
+    /// Notes requests that go out.
+    #[inline]
+    fn push(&mut self, run: Run) {
+        self.requests += usize::try_from(run.requests).unwrap_or_default();
+        self.runs.push_back(run);
+    }
+
+    /// The first is answered, if this is the answer: the zxid it carries.
+    #[inline]
+    fn answered(&mut self, payload: &[u8], now: Tick, meter: &mut impl Meter) -> Option<Zxid> {
+        let header = ReplyHeader::parse(payload).ok()?;
+        let run = self
+            .runs
+            .front_mut()
+            .filter(|run| run.first == header.xid)?;
+        meter.replied(Replied {
+            op: run.op,
+            err: header.err,
+            bytes: payload.len(),
+            microseconds: now.since(run.sent),
+        });
+        self.requests -= 1;
+        run.requests -= 1;
+        run.first.0 = run.first.0.wrapping_add(1);
+        if run.requests == 0 {
+            self.runs.pop_front();
+        }
+        Some(header.zxid)
+    }
+}
+
+impl Session {
+    /// Looks for requests that need no more than to go home, at the start of what the client has
+    /// sent: they count as handed in, and are to be passed on as they are, at once. What is behind
+    /// them is for [`Self::client_frame`], if [`Self::wants_client`].
+    #[inline]
+    pub fn straight_requests(
+        &mut self,
+        bytes: &[u8],
+        now: Tick,
+        meter: &mut impl Meter,
+    ) -> Stretch {
+        let mut stretch = Stretch::default();
+        if !self.asks_straight() || !self.wants_client() {
+            return stretch;
+        }
+        let others = self.pipeline.owed().max(self.legs.home.unanswered());
+        let room = self.settings.outstanding - (others + self.straight.len());
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        let limit = self.settings.frame_limit;
+        let mut lane = self.lane(now);
+        while stretch.frames < room
+            && let Some(payload) = first_frame(bytes, stretch.bytes, limit)
+            && lane.admits(payload)
+        {
+            meter.asked(payload);
+            stretch.add(payload);
+        }
+        lane.end();
+        if stretch.frames > 0 {
+            self.asked_straight(now);
+        }
+        stretch
+    }
+
+    /// Looks for replies that the client may have as they are, at the start of what a leg has sent:
+    /// they count as handed in, and are to be passed on as they are, at once. What is behind them is
+    /// for [`Self::leg_frame`].
+    #[inline]
+    pub fn straight_replies(
+        &mut self,
+        ensemble: EnsembleId,
+        bytes: &[u8],
+        now: Tick,
+        meter: &mut impl Meter,
+    ) -> Stretch {
+        let mut stretch = Stretch::default();
+        if !self.answers_straight(ensemble) {
+            return stretch;
+        }
+        let mut seen = Zxid::NONE;
+        while let Some(payload) = first_frame(bytes, stretch.bytes, self.settings.reply_limit)
+            && let Some(zxid) = self.straight.answered(payload, now, meter)
+        {
+            seen = seen.max(zxid);
+            stretch.add(payload);
+        }
+        if stretch.frames > 0 {
+            self.answered_straight(seen, now);
+        }
+        stretch
+    }
+
+    /// The same as [`Self::straight_requests`] for one; whether it goes straight.
+    #[inline]
+    pub(super) fn straight_request(&mut self, payload: &[u8], now: Tick) -> bool {
+        if !self.asks_straight() {
+            return false;
+        }
+        let mut lane = self.lane(now);
+        let goes = lane.admits(payload);
+        lane.end();
+        if goes {
+            self.asked_straight(now);
+        }
+        goes
+    }
+
+    /// The same as [`Self::straight_replies`] for one; whether it goes straight.
+    #[inline]
+    pub(super) fn straight_reply(
+        &mut self,
+        ensemble: EnsembleId,
+        payload: &[u8],
+        now: Tick,
+        meter: &mut impl Meter,
+    ) -> bool {
+        if !self.answers_straight(ensemble) {
+            return false;
+        }
+        let answered = self.straight.answered(payload, now, meter);
+        if let Some(zxid) = answered {
+            self.answered_straight(zxid, now);
+        }
+        answered.is_some()
+    }
+
+    /// Whether a request could go straight now, so that [`Self::straight_requests`] is of use.
+    #[inline]
+    #[must_use]
+    pub fn asks_straight(&self) -> bool {
+        self.phase == Phase::Open
+            && self.switch.has_led(self.settings.home())
+            && self.pipeline.flows()
+    }
+
+    /// Whether a reply could.
+    #[inline]
+    fn answers_straight(&self, from: EnsembleId) -> bool {
+        self.straight.len() > 0
+            && from == self.settings.home()
+            && self.phase == Phase::Open
+            && self.pipeline.owed() == 0
+    }
+
+    #[inline]
+    fn lane(&mut self, now: Tick) -> Lane<'_> {
+        Lane {
+            planner: Planner {
+                settings: &self.settings,
+                legs: &self.legs,
+                recursive: &mut self.recursive,
+                touched: &mut self.touched,
+            },
+            straight: &mut self.straight,
+            number: OpCode::Ping.number(),
+            plain: None,
+            run: Run {
+                first: Xid::PING,
+                requests: 0,
+                op: OpCode::Ping,
+                sent: now,
+            },
+        }
+    }
+
+    fn asked_straight(&mut self, now: Tick) {
+        self.heard = now;
+        self.legs.home.sent = now;
+    }
+
+    fn answered_straight(&mut self, zxid: Zxid, now: Tick) {
+        self.legs.home.answered_up_to(zxid, now);
+        self.shown = self.shown.max(zxid);
+        self.written = now;
+    }
+
+    /// Replies the client is owed.
+    pub(super) fn owed(&self) -> usize {
+        self.pipeline.owed() + self.straight.len()
+    }
+
+    /// Moves what has gone straight to where everything else is that is under way.
+    #[inline]
+    pub(super) fn unfold(&mut self) {
+        if self.straight.len() > 0 {
+            self.unfold_all();
+        }
+    }
+
+    #[inline(never)]
+    fn unfold_all(&mut self) {
+        let Straight { runs, .. } = std::mem::take(&mut self.straight);
+        for run in runs {
+            for ahead in 0..run.requests {
+                let xid = Xid(run.first.0.wrapping_add(ahead.cast_signed()));
+                let seq = self.pipeline.owe(Owed::plain(xid, run.op, 0));
+                self.legs.home.push_straight(xid, seq, run.op, run.sent);
+            }
+        }
+    }
+}
+
+/// Tells which requests go straight, and keeps those. A client's mostly ask for the same as the one
+/// before.
+struct Lane<'a> {
+    planner: Planner<'a>,
+    straight: &'a mut Straight,
+    /// What the last one asked for.
+    number: i32,
+    plain: Option<Plain>,
+    /// It and those before it, as far as they are alike.
+    run: Run,
+}
+
+impl Lane<'_> {
+    /// Whether this request goes home as it came. Not under a number that stands for something else,
+    /// or may be one of zoonet's own: these are negative.
+    #[inline]
+    fn admits(&mut self, payload: &[u8]) -> bool {
+        let Some(number) = Request::number(payload) else {
+            return false;
+        };
+        if number != self.number {
+            self.turn_to(number);
+        }
+        let Some(request) = Request::parse_as(payload, self.run.op) else {
+            return false;
+        };
+        let (Some(plain), Some(path)) = (self.plain, request.path()) else {
+            return false;
+        };
+        let home = self.planner.settings.home();
+        if request.xid.0 < 0 || self.planner.leads(plain, path) != Some(home) {
+            return false;
+        }
+        self.planner.touched.note(path);
+        if request.xid != self.run.end() {
+            self.end_run();
+            self.run.first = request.xid;
+        }
+        self.run.requests += 1;
+        true
+    }
+
+    #[inline]
+    fn turn_to(&mut self, number: i32) {
+        self.end_run();
+        self.number = number;
+        self.run.op = OpCode::of(number);
+        self.plain = Plain::of(self.run.op);
+    }
+
+    /// The next one is not like those before it.
+    #[inline]
+    fn end_run(&mut self) {
+        if self.run.requests > 0 {
+            self.straight.push(self.run);
+            self.run.requests = 0;
+        }
+    }
+
+    /// There are no more.
+    #[inline]
+    fn end(mut self) {
+        self.end_run();
+    }
+}
+
+/// The payload of the frame that starts at `at`, if it is there as a whole.
+#[inline]
+fn first_frame(bytes: &[u8], at: usize, limit: usize) -> Option<&[u8]> {
+    let rest = bytes.get(at..)?;
+    let size = frame_size(rest, limit).ok()??;
+    rest.get(PREFIX..size)
+}
