@@ -25,7 +25,7 @@ use crate::dial::Dialer;
 use crate::net::{Peer, Stream};
 use crate::registry::{Command, Mailbox, Report};
 use crate::route::EnsembleId;
-use crate::session::{ClientFault, Loss, Meter, Output, Session, Tick};
+use crate::session::{ClientFault, Loss, Output, Session, Tick};
 use crate::telemetry::{CountedLeg, Ending, Holdings, Tallies, Watcher};
 use crate::wire::frames::PREFIX;
 use background::Arrival;
@@ -336,7 +336,7 @@ impl Driver {
             Output::ToLeg(ensemble, frame) => {
                 if let Some(leg) = self.legs.get_mut(ensemble) {
                     let tally = tallies.of(self.watcher.telemetry(), ensemble);
-                    tally.asked(frame.get(PREFIX..).unwrap_or_default());
+                    tally.asked_one(frame.get(PREFIX..).unwrap_or_default());
                     leg.queue(frame);
                 }
             }

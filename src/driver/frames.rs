@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::task::Context;
 
 use super::{Driver, Side};
-use crate::session::{ClientFault, Loss, Meter, Stretch, Verdict};
+use crate::session::{ClientFault, Loss, Stretch, Verdict};
 use crate::telemetry::Tallies;
 use crate::wire::WireFault;
 use crate::wire::frames::{PREFIX, frame_size};
@@ -108,7 +108,7 @@ impl Driver {
             Side::Client => {
                 let verdict = self.session.client_frame(payload, self.now)?;
                 if let Verdict::ToLeg(ensemble) = verdict {
-                    tallies.of(telemetry, ensemble).asked(payload);
+                    tallies.of(telemetry, ensemble).asked_one(payload);
                 }
                 Ok(verdict)
             }

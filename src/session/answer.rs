@@ -1,7 +1,7 @@
 //! From the legs to the client.
 
 use super::event::{Event, LegFault, Loss};
-use super::leg::Owner;
+use super::leg::{InFlight, Owner};
 use super::meter::{Meter, Replied};
 use super::pipeline::{Owed, Ready, Source, Stamp};
 use super::switch::Trust;
@@ -34,9 +34,6 @@ impl Session {
         if self.phase == Phase::Ended {
             return Verdict::Taken;
         }
-        if self.straight_reply(ensemble, payload, now, meter) {
-            return Verdict::ToClient;
-        }
         match self.read_frame(ensemble, payload, now, meter) {
             Ok(verdict) => verdict,
             Err(fault) => {
@@ -66,16 +63,7 @@ impl Session {
         }
         let leg = self.legs.get(ensemble);
         let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
-        let replied = Replied {
-            op: answered.owner.op(),
-            err: header.err,
-            bytes: payload.len(),
-            microseconds: now.since(answered.sent),
-        };
-        meter.replied(replied);
-        if let Owner::Barrier(_) = answered.owner {
-            meter.led(replied.microseconds);
-        }
+        report(&answered, &header, payload.len(), now, meter);
         if let Some(note) = &answered.note {
             let (bound, was_complete) = (self.settings.ledger_limit, leg.ledger.is_complete());
             leg.ledger.answered(note, &header, payload, bound);
@@ -445,6 +433,30 @@ impl Session {
             return true;
         };
         now >= since.after(CLOSE_BOUND) || self.legs.remotes().all(|(_, leg)| !leg.closes())
+    }
+}
+
+/// Has an answer counted.
+#[inline]
+fn report(
+    answered: &InFlight,
+    header: &ReplyHeader,
+    bytes: usize,
+    now: Tick,
+    meter: &mut impl Meter,
+) {
+    let microseconds = now.since(answered.sent);
+    meter.replied(Replied {
+        op: answered.owner.op(),
+        replies: 1,
+        bytes,
+        microseconds,
+    });
+    if header.err != code::OK {
+        meter.failed(header.err);
+    }
+    if let Owner::Barrier(_) = answered.owner {
+        meter.led(microseconds);
     }
 }
 

@@ -5,11 +5,14 @@ use crate::wire::opcode::OpCode;
 
 /// Counts what goes to the servers of one ensemble, and what they send.
 pub trait Meter {
-    /// A request goes out: its payload.
-    fn asked(&mut self, payload: &[u8]);
+    /// Requests of the operation of this number go out, so many bytes of payload together.
+    fn asked(&mut self, number: i32, requests: u32, bytes: usize);
 
-    /// A request was answered.
-    fn replied(&mut self, reply: Replied);
+    /// Requests were answered.
+    fn replied(&mut self, replies: Replied);
+
+    /// One of these answers is an error.
+    fn failed(&mut self, err: i32);
 
     /// A barrier was answered, so many microseconds after it was sent. It was reported as a reply
     /// before.
@@ -19,24 +22,26 @@ pub trait Meter {
     fn fired(&mut self, bytes: usize);
 }
 
-/// An answer to a request, the client's or one of zoonet's own.
+/// Answers to requests, the client's or some of zoonet's own, that were sent at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replied {
     /// What was asked for.
     pub op: OpCode,
-    /// The error it was answered with; 0 for none.
-    pub err: i32,
-    /// Bytes of the reply's payload.
+    /// How many answers these are.
+    pub replies: u32,
+    /// Bytes of their payloads together.
     pub bytes: usize,
-    /// Microseconds since the request was sent.
+    /// Microseconds since the requests were sent.
     pub microseconds: u64,
 }
 
 /// Counts nothing.
 impl Meter for () {
-    fn asked(&mut self, _: &[u8]) {}
+    fn asked(&mut self, _: i32, _: u32, _: usize) {}
 
     fn replied(&mut self, _: Replied) {}
+
+    fn failed(&mut self, _: i32) {}
 
     fn led(&mut self, _: u64) {}
 

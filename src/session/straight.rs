@@ -27,7 +27,7 @@ use crate::wire::frames::{PREFIX, frame_size};
 use crate::wire::opcode::OpCode;
 use crate::wire::reply::ReplyHeader;
 use crate::wire::request::Request;
-use crate::wire::{Xid, Zxid};
+use crate::wire::{Xid, Zxid, code};
 
 /// Whole frames at the start of some bytes that go on as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,11 @@ impl Stretch {
     const fn add(&mut self, payload: &[u8]) {
         self.frames += 1;
         self.bytes += PREFIX + payload.len();
+    }
+
+    /// Bytes without the lengths.
+    fn payloads(self) -> usize {
+        self.bytes - PREFIX * usize::try_from(self.frames).unwrap_or_default()
     }
 }
 
@@ -84,27 +89,49 @@ impl Straight {
         self.runs.push_back(run);
     }
 
-    /// The first is answered, if this is the answer: the zxid it carries.
+    /// Takes the replies to the first requests, at the start of these bytes: how far they go, and the
+    /// largest zxid in them.
     #[inline]
-    fn answered(&mut self, payload: &[u8], now: Tick, meter: &mut impl Meter) -> Option<Zxid> {
-        let header = ReplyHeader::parse(payload).ok()?;
-        let run = self
-            .runs
-            .front_mut()
-            .filter(|run| run.first == header.xid)?;
-        meter.replied(Replied {
-            op: run.op,
-            err: header.err,
-            bytes: payload.len(),
-            microseconds: now.since(run.sent),
-        });
-        self.requests -= 1;
-        run.requests -= 1;
-        run.first.0 = run.first.0.wrapping_add(1);
-        if run.requests == 0 {
+    fn answered(
+        &mut self,
+        bytes: &[u8],
+        limit: usize,
+        now: Tick,
+        meter: &mut impl Meter,
+    ) -> (Stretch, Zxid) {
+        let (mut stretch, mut seen) = (Stretch::default(), Zxid::NONE);
+        while let Some(run) = self.runs.front_mut() {
+            let before = stretch;
+            while run.requests > 0
+                && let Some(payload) = first_frame(bytes, stretch.bytes, limit)
+                && let Ok(header) = ReplyHeader::parse(payload)
+                && header.xid == run.first
+            {
+                if header.err != code::OK {
+                    meter.failed(header.err);
+                }
+                seen = seen.max(header.zxid);
+                run.requests -= 1;
+                run.first.0 = run.first.0.wrapping_add(1);
+                stretch.add(payload);
+            }
+            let replies = stretch.frames - before.frames;
+            if replies == 0 {
+                break;
+            }
+            meter.replied(Replied {
+                op: run.op,
+                replies,
+                bytes: stretch.payloads() - before.payloads(),
+                microseconds: now.since(run.sent),
+            });
+            self.requests -= usize::try_from(replies).unwrap_or_default();
+            if run.requests > 0 {
+                break;
+            }
             self.runs.pop_front();
         }
-        Some(header.zxid)
+        (stretch, seen)
     }
 }
 
@@ -130,12 +157,11 @@ impl Session {
         let mut lane = self.lane(now);
         while stretch.frames < room
             && let Some(payload) = first_frame(bytes, stretch.bytes, limit)
-            && lane.admits(payload)
+            && lane.admits(payload, meter)
         {
-            meter.asked(payload);
             stretch.add(payload);
         }
-        lane.end();
+        lane.end(meter);
         if stretch.frames > 0 {
             self.asked_straight(now);
         }
@@ -153,19 +179,15 @@ impl Session {
         now: Tick,
         meter: &mut impl Meter,
     ) -> Stretch {
-        let mut stretch = Stretch::default();
         if !self.answers_straight(ensemble) {
-            return stretch;
+            return Stretch::default();
         }
-        let mut seen = Zxid::NONE;
-        while let Some(payload) = first_frame(bytes, stretch.bytes, self.settings.reply_limit)
-            && let Some(zxid) = self.straight.answered(payload, now, meter)
-        {
-            seen = seen.max(zxid);
-            stretch.add(payload);
-        }
+        let limit = self.settings.reply_limit;
+        let (stretch, seen) = self.straight.answered(bytes, limit, now, meter);
         if stretch.frames > 0 {
-            self.answered_straight(seen, now);
+            self.legs.home.answered_up_to(seen, now);
+            self.shown = self.shown.max(seen);
+            self.written = now;
         }
         stretch
     }
@@ -177,31 +199,12 @@ impl Session {
             return false;
         }
         let mut lane = self.lane(now);
-        let goes = lane.admits(payload);
-        lane.end();
+        let goes = lane.admits(payload, &mut ());
+        lane.end(&mut ());
         if goes {
             self.asked_straight(now);
         }
         goes
-    }
-
-    /// The same as [`Self::straight_replies`] for one; whether it goes straight.
-    #[inline]
-    pub(super) fn straight_reply(
-        &mut self,
-        ensemble: EnsembleId,
-        payload: &[u8],
-        now: Tick,
-        meter: &mut impl Meter,
-    ) -> bool {
-        if !self.answers_straight(ensemble) {
-            return false;
-        }
-        let answered = self.straight.answered(payload, now, meter);
-        if let Some(zxid) = answered {
-            self.answered_straight(zxid, now);
-        }
-        answered.is_some()
     }
 
     /// Whether a request could go straight now, so that [`Self::straight_requests`] is of use.
@@ -240,18 +243,13 @@ impl Session {
                 op: OpCode::Ping,
                 sent: now,
             },
+            bytes: 0,
         }
     }
 
     fn asked_straight(&mut self, now: Tick) {
         self.heard = now;
         self.legs.home.sent = now;
-    }
-
-    fn answered_straight(&mut self, zxid: Zxid, now: Tick) {
-        self.legs.home.answered_up_to(zxid, now);
-        self.shown = self.shown.max(zxid);
-        self.written = now;
     }
 
     /// Replies the client is owed.
@@ -290,17 +288,20 @@ struct Lane<'a> {
     plain: Option<Plain>,
     /// It and those before it, as far as they are alike.
     run: Run,
+    /// Bytes of their payloads.
+    bytes: usize,
 }
 
 impl Lane<'_> {
     /// Whether this request goes home as it came. Not under a number that stands for something else,
     /// or may be one of zoonet's own: these are negative.
     #[inline]
-    fn admits(&mut self, payload: &[u8]) -> bool {
+    fn admits(&mut self, payload: &[u8], meter: &mut impl Meter) -> bool {
         let Some(number) = Request::number(payload) else {
             return false;
         };
         if number != self.number {
+            self.end_run(meter);
             self.turn_to(number);
         }
         let Some(request) = Request::parse_as(payload, self.run.op) else {
@@ -315,16 +316,15 @@ impl Lane<'_> {
         }
         self.planner.touched.note(path);
         if request.xid != self.run.end() {
-            self.end_run();
+            self.end_run(meter);
             self.run.first = request.xid;
         }
         self.run.requests += 1;
+        self.bytes += payload.len();
         true
     }
 
-    #[inline]
     fn turn_to(&mut self, number: i32) {
-        self.end_run();
         self.number = number;
         self.run.op = OpCode::of(number);
         self.plain = Plain::of(self.run.op);
@@ -332,17 +332,19 @@ impl Lane<'_> {
 
     /// The next one is not like those before it.
     #[inline]
-    fn end_run(&mut self) {
+    fn end_run(&mut self, meter: &mut impl Meter) {
         if self.run.requests > 0 {
+            meter.asked(self.number, self.run.requests, self.bytes);
             self.straight.push(self.run);
             self.run.requests = 0;
+            self.bytes = 0;
         }
     }
 
     /// There are no more.
     #[inline]
-    fn end(mut self) {
-        self.end_run();
+    fn end(mut self, meter: &mut impl Meter) {
+        self.end_run(meter);
     }
 }
 

@@ -8,7 +8,6 @@ use super::counters::{Count, OfEnsemble, Own};
 use crate::dial::Refusal;
 use crate::route::EnsembleId;
 use crate::session::{Barrier, Event, Loss, Meter, Origin, Replied};
-use crate::wire::code;
 use crate::wire::frames::PREFIX;
 use crate::wire::opcode::OpCode;
 use crate::wire::request::Request;
@@ -110,7 +109,7 @@ pub(crate) struct Tally {
     answered: Run<(usize, u64)>,
 }
 
-/// Frames of one kind.
+/// Frames of one kind, and the bytes of their payloads.
 #[derive(Debug, Default)]
 struct Run<K> {
     kind: K,
@@ -120,13 +119,25 @@ struct Run<K> {
 
 impl<K> Run<K> {
     #[inline]
-    fn add(&mut self, payload: usize) {
-        self.frames += 1;
-        self.bytes += PREFIX + payload;
+    fn add(&mut self, frames: u32, payloads: usize) {
+        self.frames += u64::from(frames);
+        self.bytes += payloads;
+    }
+
+    /// Bytes on the wire.
+    fn bytes(&self) -> u64 {
+        size(self.bytes) + self.frames * size(PREFIX)
     }
 }
 
 impl Tally {
+    /// A request with this payload goes out.
+    #[inline]
+    pub(crate) fn asked_one(&mut self, payload: &[u8]) {
+        let number = Request::number(payload).unwrap_or_default();
+        self.asked(number, 1, payload.len());
+    }
+
     #[inline(never)]
     fn count_asked(&mut self) {
         let run = std::mem::take(&mut self.asked);
@@ -134,7 +145,7 @@ impl Tally {
             let place = OpCode::of(run.kind).place();
             let operation = self.counters.operation(place);
             operation.requests.add(run.frames);
-            operation.request_bytes.add(size(run.bytes));
+            operation.request_bytes.add(run.bytes());
         }
     }
 
@@ -144,7 +155,7 @@ impl Tally {
         if run.frames > 0 {
             let (place, microseconds) = run.kind;
             let operation = self.counters.operation(place);
-            operation.response_bytes.add(size(run.bytes));
+            operation.response_bytes.add(run.bytes());
             operation.latency.observe_all(microseconds, run.frames);
         }
     }
@@ -152,26 +163,26 @@ impl Tally {
 
 impl Meter for Tally {
     #[inline]
-    fn asked(&mut self, payload: &[u8]) {
-        let kind = Request::number(payload).unwrap_or_default();
-        if kind != self.asked.kind {
+    fn asked(&mut self, number: i32, requests: u32, bytes: usize) {
+        if number != self.asked.kind {
             self.count_asked();
-            self.asked.kind = kind;
+            self.asked.kind = number;
         }
-        self.asked.add(payload.len());
+        self.asked.add(requests, bytes);
     }
 
     #[inline]
-    fn replied(&mut self, reply: Replied) {
-        let kind = (reply.op.place(), reply.microseconds);
+    fn replied(&mut self, replied: Replied) {
+        let kind = (replied.op.place(), replied.microseconds);
         if kind != self.answered.kind {
             self.count_answered();
             self.answered.kind = kind;
         }
-        self.answered.add(reply.bytes);
-        if reply.err != code::OK {
-            self.counters.error(reply.err).add(1);
-        }
+        self.answered.add(replied.replies, replied.bytes);
+    }
+
+    fn failed(&mut self, err: i32) {
+        self.counters.error(err).add(1);
     }
 
     fn led(&mut self, microseconds: u64) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
+use super::count::Tally;
 use super::*;
 use crate::dial::Dialer;
 use crate::net::Network;
@@ -55,12 +56,16 @@ fn value(telemetry: &Telemetry, series: &str) -> f64 {
     line.parse().unwrap()
 }
 
-const fn replied(op: OpCode, err: i32, microseconds: u64) -> Replied {
-    Replied {
+/// Counts the answer to one request.
+fn replied(tally: &mut Tally, op: OpCode, err: i32, microseconds: u64) {
+    tally.replied(Replied {
         op,
-        err,
+        replies: 1,
         bytes: 96,
         microseconds,
+    });
+    if err != code::OK {
+        tally.failed(err);
     }
 }
 
@@ -71,9 +76,9 @@ fn what_all_threads_count_is_added_up() {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut tally = telemetry.tally(EU);
-                tally.asked(&request::ping()[4..]);
-                tally.replied(replied(OpCode::Ping, code::OK, 240));
-                telemetry.tally(US).asked(&request::ping()[4..]);
+                tally.asked_one(&request::ping()[4..]);
+                replied(&mut tally, OpCode::Ping, code::OK, 240);
+                telemetry.tally(US).asked_one(&request::ping()[4..]);
             });
         }
     });
@@ -105,7 +110,7 @@ fn times_are_counted_in_the_bucket_they_fit_in() {
     let (telemetry, _) = telemetry();
     let mut tally = telemetry.tally(EU);
     for microseconds in [0, 100, 101, 10_000_000, 10_000_001] {
-        tally.replied(replied(OpCode::GetData, code::OK, microseconds));
+        replied(&mut tally, OpCode::GetData, code::OK, microseconds);
     }
     drop(tally);
     let name = "zoonet_request_duration_seconds";
@@ -136,8 +141,8 @@ fn runs_of_frames_are_told_apart_by_operation_time_and_ensemble() {
         (EU, OpCode::GetData, 50),
     ] {
         let tally = tallies.of(&telemetry, ensemble);
-        tally.asked(&request::of_path(Xid(1), op, b"/x", &[])[4..]);
-        tally.replied(replied(op, code::OK, microseconds));
+        tally.asked_one(&request::of_path(Xid(1), op, b"/x", &[])[4..]);
+        replied(tally, op, code::OK, microseconds);
     }
     drop(tallies);
     for (ensemble, op, requests, quick) in [
@@ -165,9 +170,9 @@ fn errors_have_names_and_strange_ones_share_one() {
     let (telemetry, _) = telemetry();
     let mut tally = telemetry.tally(EU);
     for err in [code::NO_NODE, code::NO_NODE, -4_711, 4_711] {
-        tally.replied(replied(OpCode::Exists, err, 1));
+        replied(&mut tally, OpCode::Exists, err, 1);
     }
-    tally.replied(replied(OpCode::Unknown(4_711), -6, 1));
+    replied(&mut tally, OpCode::Unknown(4_711), -6, 1);
     drop(tally);
     let get = |error| {
         let series = format!("zoonet_response_errors_total{{ensemble=\"eu\",error=\"{error}\"}}");
@@ -188,7 +193,7 @@ fn errors_have_names_and_strange_ones_share_one() {
 #[test]
 fn what_no_frame_was_ever_counted_for_is_not_there() {
     let (telemetry, _) = telemetry();
-    telemetry.tally(EU).asked(&request::ping()[4..]);
+    telemetry.tally(EU).asked_one(&request::ping()[4..]);
     let text = telemetry.render();
     assert!(!text.contains("getData"), "{text}");
     assert!(!text.contains("zoonet_responses_total"), "{text}");

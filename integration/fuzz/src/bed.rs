@@ -208,6 +208,13 @@ impl Bed {
         }
         tell(|| format!("{ensemble:?} sends {payload:?}"));
         self.inflow += payload.len() + 256;
+        let frame = judge::framed(&payload);
+        let straight =
+            self.call(|session, now| session.straight_replies(ensemble, &frame, now, &mut ()));
+        if straight.frames == 1 {
+            self.client_receives(&frame);
+            return false;
+        }
         let verdict = self.call(|session, now| session.leg_frame(ensemble, &mut payload, now));
         match verdict {
             Verdict::ToClient => self.client_receives(&judge::framed(&payload)),

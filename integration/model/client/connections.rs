@@ -147,6 +147,10 @@ impl Client {
             return self.answered(ensemble, response.ok(), now);
         }
         if let Stage::Connected(session) = &mut self.stage {
+            let straight = session.straight_replies(ensemble, &frame, now, &mut ());
+            if straight.frames == 1 {
+                return self.receive(&frame[PREFIX..]);
+            }
             let verdict = session.leg_frame(ensemble, &mut frame[PREFIX..], now);
             self.pump(now);
             if verdict == Verdict::ToClient {

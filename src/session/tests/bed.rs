@@ -143,6 +143,13 @@ impl Bed {
 
     /// A leg's frame comes in.
     pub(super) fn leg(&mut self, ensemble: EnsembleId, frame: &[u8]) -> Vec<Out> {
+        let straight = self
+            .session
+            .straight_replies(ensemble, frame, self.now, &mut ());
+        if straight.frames == 1 {
+            self.frames.push(frame.to_vec());
+            return vec![client_out(frame)];
+        }
         let mut frame = frame.to_vec();
         let verdict = self
             .session

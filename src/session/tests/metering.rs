@@ -3,24 +3,29 @@
 use super::super::*;
 use super::bed::*;
 use crate::wire::jute::Writer;
-use crate::wire::{Xid, code};
+use crate::wire::{Xid, code, request};
 
 /// Writes down what it is told.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Notes {
-    requests: Vec<usize>,
+    requests: Vec<(i32, u32, usize)>,
     replies: Vec<Replied>,
+    errors: Vec<i32>,
     leads: Vec<u64>,
     events: Vec<usize>,
 }
 
 impl Meter for Notes {
-    fn asked(&mut self, payload: &[u8]) {
-        self.requests.push(payload.len());
+    fn asked(&mut self, number: i32, requests: u32, bytes: usize) {
+        self.requests.push((number, requests, bytes));
     }
 
-    fn replied(&mut self, reply: Replied) {
-        self.replies.push(reply);
+    fn replied(&mut self, replies: Replied) {
+        self.replies.push(replies);
+    }
+
+    fn failed(&mut self, err: i32) {
+        self.errors.push(err);
     }
 
     fn led(&mut self, microseconds: u64) {
@@ -47,10 +52,10 @@ fn metered_frame(bed: &mut Bed, ensemble: EnsembleId, mut frame: Vec<u8>) -> Not
     notes
 }
 
-const fn replied(op: OpCode, err: i32, microseconds: u64) -> Replied {
+const fn replied(op: OpCode, microseconds: u64) -> Replied {
     Replied {
         op,
-        err,
+        replies: 1,
         bytes: 16,
         microseconds,
     }
@@ -65,15 +70,59 @@ fn each_reply_is_reported_with_its_operation_its_error_and_its_time() {
     bed.ping();
     bed.now = Tick(1_250);
     let notes = metered(&mut bed, HOME, Xid(1), code::NO_NODE);
-    assert_eq!(
-        notes.replies,
-        [replied(OpCode::GetData, code::NO_NODE, 1_250)]
-    );
+    assert_eq!(notes.replies, [replied(OpCode::GetData, 1_250)]);
+    assert_eq!(notes.errors, [code::NO_NODE]);
     let notes = metered(&mut bed, HOME, Xid(2), 0);
-    assert_eq!(notes.replies, [replied(OpCode::SetData, 0, 1_100)]);
+    assert_eq!(notes.replies, [replied(OpCode::SetData, 1_100)]);
     let notes = metered(&mut bed, HOME, Xid::PING, 0);
-    assert_eq!(notes.replies, [replied(OpCode::Ping, 0, 1_100)]);
+    assert_eq!(notes.replies, [replied(OpCode::Ping, 1_100)]);
     assert_eq!((notes.leads.len(), notes.events.len()), (0, 0));
+}
+
+#[test]
+fn what_goes_straight_is_reported_in_runs_of_one_operation() {
+    let ask = |xid, op, path: &[u8]| request::of_path(Xid(xid), op, path, &[0]);
+    let get = |xid, path| ask(xid, OpCode::GetData, path);
+    let mut bed = Bed::new();
+    let mut notes = Notes::default();
+    let (long, short) = (get(1, b"/long"), get(2, b"/x"));
+    let frames = [
+        &long[..],
+        &short,
+        &ask(3, OpCode::Exists, b"/x"),
+        &get(4, b"/x"),
+    ];
+    let stretch = bed
+        .session
+        .straight_requests(&frames.concat(), Tick(100), &mut notes);
+    assert_eq!(stretch.frames, 4);
+    assert_eq!(notes.requests, [(4, 2, 18 + 15), (3, 1, 15), (4, 1, 15)]);
+    let stretch = bed
+        .session
+        .straight_requests(&get(5, b"/x"), Tick(150), &mut notes);
+    assert_eq!(stretch.frames, 1);
+
+    let mut notes = Notes::default();
+    let errors = [0, code::NO_NODE, 0, 0, code::NOT_EMPTY];
+    let frame = |(xid, err)| Writer::default().int(xid).long(9).int(err).finish();
+    let bytes = (1..).zip(errors).map(frame).collect::<Vec<_>>().concat();
+    let stretch = bed
+        .session
+        .straight_replies(HOME, &bytes, Tick(160), &mut notes);
+    assert_eq!(stretch.frames, 5);
+    let two = Replied {
+        replies: 2,
+        bytes: 32,
+        ..replied(OpCode::GetData, 60)
+    };
+    let others = [
+        (OpCode::Exists, 60),
+        (OpCode::GetData, 60),
+        (OpCode::GetData, 10),
+    ];
+    let others = others.map(|(op, microseconds)| replied(op, microseconds));
+    assert_eq!(notes.replies, [&[two][..], &others].concat());
+    assert_eq!(notes.errors, [code::NO_NODE, code::NOT_EMPTY]);
 }
 
 #[test]
@@ -104,16 +153,16 @@ fn answers_to_our_own_requests_are_reported_under_what_was_sent() {
         let out = bed.get(2, "/eu/x");
         bed.now = Tick(300);
         let notes = metered(&mut bed, EU, own(&out, 0), 0);
-        assert_eq!(notes.replies, [replied(op, 0, 300)]);
+        assert_eq!(notes.replies, [replied(op, 300)]);
         assert_eq!(notes.leads, [300]);
     }
     let mut bed = Bed::with_leg();
     bed.op(-4, OpCode::Auth, "", &[]);
     let notes = metered(&mut bed, EU, Xid::AUTH, 0);
-    assert_eq!(notes.replies, [replied(OpCode::Auth, 0, 0)]);
+    assert_eq!(notes.replies, [replied(OpCode::Auth, 0)]);
     bed.pass_to(3_000);
     let notes = metered(&mut bed, EU, Xid::PING, 0);
-    assert_eq!(notes.replies, [replied(OpCode::Ping, 0, 0)]);
+    assert_eq!(notes.replies, [replied(OpCode::Ping, 0)]);
 }
 
 #[test]
@@ -134,7 +183,7 @@ fn watches_armed_again_are_reported_as_what_arms_them() {
             .position(|out| matches!(out, Out::Leg(EU, _, sent) if *sent == op));
         let xid = own(&out, asked.unwrap_or_else(|| panic!("{op:?}: {out:?}")));
         let notes = metered(&mut bed, EU, xid, 0);
-        assert_eq!(notes.replies, [replied(op, 0, 0)]);
+        assert_eq!(notes.replies, [replied(op, 0)]);
     }
 }
 

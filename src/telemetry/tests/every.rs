@@ -9,8 +9,8 @@ use crate::wire::WireFault;
 /// Every way in which something can be counted, once.
 fn count_everything(telemetry: &Telemetry) {
     let mut tally = telemetry.tally(EU);
-    tally.asked(&request::ping()[4..]);
-    tally.replied(replied(OpCode::Ping, -4, 1));
+    tally.asked_one(&request::ping()[4..]);
+    replied(&mut tally, OpCode::Ping, -4, 1);
     tally.led(1);
     tally.fired(1);
     drop(tally);
