@@ -3,7 +3,7 @@
 //! say, so they are looked at together, and little is kept of them.
 //!
 //! A request goes straight if nothing is held back that it would have to wait for, home is the
-//! ensemble touched last and its lead has happened ([`super::switch::Switch::has_led`]), and its bytes can stay as
+//! ensemble touched last and its lead has happened ([`Switch::has_led`]), and its bytes can stay as
 //! they are ([`Planner::leads`]). It then is kept here, behind all that is kept elsewhere. Its reply
 //! goes straight if no other is owed before, and needs no translation: of home's only those do whose
 //! request did. A request that does not go straight, and a reply of home's that does not, first has
@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use super::meter::{Meter, Replied};
 use super::pipeline::Owed;
 use super::spread::{Plain, Planner};
+use super::switch::Switch;
 use super::{Phase, Session, Tick};
 use crate::route::EnsembleId;
 use crate::wire::frames::{PREFIX, frame_size};
@@ -89,8 +90,8 @@ impl Straight {
         self.runs.push_back(run);
     }
 
-    /// Takes the replies to the first requests, at the start of these bytes: how far they go, and the
-    /// largest zxid in them.
+    /// Takes the replies to the first requests, at the start of these bytes, and has each looked at:
+    /// how far they go, and the largest zxid in them.
     #[inline]
     fn answered(
         &mut self,
@@ -98,6 +99,7 @@ impl Straight {
         limit: usize,
         now: Tick,
         meter: &mut impl Meter,
+        mut look: impl FnMut(OpCode, &ReplyHeader, &[u8]),
     ) -> (Stretch, Zxid) {
         let (mut stretch, mut seen) = (Stretch::default(), Zxid::NONE);
         while let Some(run) = self.runs.front_mut() {
@@ -110,6 +112,7 @@ impl Straight {
                 if header.err != code::OK {
                     meter.failed(header.err);
                 }
+                look(run.op, &header, payload);
                 seen = seen.max(header.zxid);
                 run.requests -= 1;
                 run.first.0 = run.first.0.wrapping_add(1);
@@ -183,7 +186,17 @@ impl Session {
             return Stretch::default();
         }
         let limit = self.settings.reply_limit;
-        let (stretch, seen) = self.straight.answered(bytes, limit, now, meter);
+        let straight = &mut self.straight;
+        let (stretch, seen) = if self.switch.elides() {
+            let kind = self.settings.policy(ensemble).barrier;
+            let barrier = (kind, self.legs.home.role);
+            straight.answered(bytes, limit, now, meter, |op, header, payload| {
+                let switch = &mut self.switch;
+                switch.answered_straight(ensemble, op, header, payload, || barrier);
+            })
+        } else {
+            straight.answered(bytes, limit, now, meter, |_, _, _| {})
+        };
         if stretch.frames > 0 {
             self.legs.home.answered_up_to(seen, now);
             self.shown = self.shown.max(seen);
@@ -234,6 +247,7 @@ impl Session {
                 recursive: &mut self.recursive,
                 touched: &mut self.touched,
             },
+            switch: &mut self.switch,
             straight: &mut self.straight,
             number: OpCode::Ping.number(),
             plain: None,
@@ -282,6 +296,7 @@ impl Session {
 /// before.
 struct Lane<'a> {
     planner: Planner<'a>,
+    switch: &'a mut Switch,
     straight: &'a mut Straight,
     /// What the last one asked for.
     number: i32,
@@ -313,6 +328,9 @@ impl Lane<'_> {
         let home = self.planner.settings.home();
         if request.xid.0 < 0 || self.planner.leads(plain, path) != Some(home) {
             return false;
+        }
+        if self.switch.elides() {
+            self.switch.asked(home, &request);
         }
         self.planner.touched.note(path);
         if request.xid != self.run.end() {

@@ -137,11 +137,12 @@ impl Switch {
         access == Access::Control || (!self.leaves(to) && self.lead != Lead::None)
     }
 
-    /// Whether `on` is the ensemble touched last, its lead has happened, and nothing has to be known of
-    /// replies: nothing that is asked there, or answered, changes anything here.
+    /// Whether `on` is the ensemble touched last and its lead has happened: whatever is asked there
+    /// goes out as it is, and its answer may be shown, and this stays so until something is asked
+    /// elsewhere or the connection is lost.
     #[inline]
     pub(super) fn has_led(&self, on: EnsembleId) -> bool {
-        self.current == on && self.lead == Lead::Happened && self.elision.is_none()
+        self.current == on && self.lead == Lead::Happened
     }
 
     /// Lets a request through that need not wait, and says what goes in front of it. The caller
@@ -265,6 +266,21 @@ impl Switch {
                 elision.shows(from, news);
             }
         }
+    }
+
+    /// [`Self::answered`] and [`Self::shows`] of a reply to a request that went out while `from` had
+    /// led: it may be shown.
+    pub(super) fn answered_straight(
+        &mut self,
+        from: EnsembleId,
+        op: OpCode,
+        header: &ReplyHeader,
+        payload: &[u8],
+        barrier: impl FnOnce() -> (BarrierKind, Option<Role>),
+    ) {
+        let trust = self.answered(from, op.shape().access, header, barrier);
+        debug_assert_eq!(trust, Trust::Show, "{op:?}");
+        self.shows(from, op, header, payload);
     }
 
     /// The client learns of a change on `from` of which no zxid tells, by an event for one.

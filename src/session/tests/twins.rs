@@ -130,6 +130,21 @@ fn rooted() -> Settings {
     Settings::new(routes, vec![Policy::default(); 2])
 }
 
+/// Where barriers are left out on one or on both.
+fn eliding() -> Settings {
+    let mut settings = settings();
+    for policy in &mut settings.policies {
+        policy.elide_barriers = Some(Shown::Stat);
+    }
+    settings
+}
+
+fn eliding_by_header() -> Settings {
+    let mut settings = settings();
+    settings.policies[1].elide_barriers = Some(Shown::Header);
+    settings
+}
+
 /// What both see in a life of a session.
 struct Life {
     twins: [Twin; 2],
@@ -139,6 +154,8 @@ struct Life {
     /// What each ensemble has to answer: the payloads of requests.
     owed: BTreeMap<EnsembleId, Vec<Vec<u8>>>,
     live: bool,
+    /// Barriers left out.
+    elided: usize,
 }
 
 impl Life {
@@ -153,6 +170,7 @@ impl Life {
             zxid: 0,
             owed: BTreeMap::new(),
             live: false,
+            elided: 0,
         }
     }
 
@@ -214,6 +232,11 @@ impl Life {
                 header.int(0).int(0).finish()
             } else if [OpCode::Create, OpCode::Sync].contains(&op) {
                 header.int(0).buffer(path).finish()
+            } else if op == OpCode::GetData {
+                let header = header.int(0).buffer(Some(b"data"));
+                header.raw(&any_stat(self.zxid, u)?).finish()
+            } else if [OpCode::SetData, OpCode::Exists].contains(&op) {
+                header.int(0).raw(&any_stat(self.zxid, u)?).finish()
             } else {
                 header.int(0).finish()
             };
@@ -233,6 +256,7 @@ impl Life {
         assert_eq!(seen.client, same.client);
         assert_eq!(seen.others, same.others);
         assert_eq!(seen.fault, same.fault);
+        assert_eq!(one.session.switch, other.session.switch);
         assert_eq!(one.session.describe(), other.session.describe());
         assert_eq!(one.session.deadline(), other.session.deadline());
         assert_eq!(one.session.wants_client(), other.session.wants_client());
@@ -254,6 +278,9 @@ impl Life {
             if let Output::Dial(..) = output {
                 self.live = false;
             }
+            if let Output::Happened(Event::BarrierElided { .. }) = output {
+                self.elided += 1;
+            }
         }
     }
 
@@ -268,7 +295,8 @@ impl Life {
                 let [one, other] = &mut self.twins;
                 assert_eq!(one.client(&bytes, now), other.client(&bytes, now));
             }
-            7..=11 => {
+            7..=9 => self.quiet(u)?,
+            10..=11 => {
                 let from = if u.ratio(3, 4)? { HOME } else { EU };
                 let bytes = self.any_replies(from, u)?;
                 self.both(|twin| twin.leg(from, &bytes, now));
@@ -297,12 +325,50 @@ impl Life {
         Ok(())
     }
 
+    /// A client that mostly reads and waits for its answer, here or there.
+    fn quiet(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let now = self.now;
+        for _ in 0..u.int_in_range(1..=6)? {
+            self.xid += 1;
+            let path: &[u8] = if u.arbitrary()? { b"/a/b/c" } else { b"/eu/a" };
+            let bytes = if u.ratio(1, 8)? {
+                request::of_path(Xid(self.xid), OpCode::SetData, path, &[0; 8])
+            } else {
+                request::of_path(Xid(self.xid), OpCode::GetData, path, &[0])
+            };
+            self.both(|twin| {
+                twin.client(&bytes, now);
+            });
+            self.compare();
+            for from in [HOME, EU, HOME, EU] {
+                while self.owed.get(&from).is_some_and(|owed| !owed.is_empty()) {
+                    let bytes = self.any_replies(from, u)?;
+                    self.both(|twin| twin.leg(from, &bytes, now));
+                    self.compare();
+                    if u.is_empty() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn both(&mut self, mut what: impl FnMut(&mut Twin)) {
         for twin in &mut self.twins {
             what(twin);
             twin.collect();
         }
     }
+}
+
+/// The Stat of a znode that was changed some time ago.
+fn any_stat(now: i64, u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let ago = now - u.int_in_range(0..=6)?;
+    let times = Writer::default().long(1).long(ago).long(0).long(0);
+    let versions = times.int(1).int(0).int(0);
+    let rest = versions.long(0).int(4).int(0).long(1);
+    Ok(rest.finish()[4..].to_vec())
 }
 
 fn without_empty(seen: &Seen) -> BTreeMap<EnsembleId, Vec<u8>> {
@@ -312,16 +378,18 @@ fn without_empty(seen: &Seen) -> BTreeMap<EnsembleId, Vec<u8>> {
 
 #[test]
 fn straight_or_one_by_one_is_the_same() {
-    let mut straight = 0;
+    let (mut straight, mut elided) = (0, 0);
     arbtest::arbtest(|u| {
-        let mut life = Life::new(*u.choose(&[settings, rooted])?);
+        let mut life = Life::new(*u.choose(&[settings, rooted, eliding, eliding_by_header])?);
         while !u.is_empty() {
             life.step(u)?;
             straight += life.twins[1].session.straight.len();
             life.compare();
         }
+        elided += life.elided;
         Ok(())
     })
     .budget_ms(3_000);
     assert!(straight > 1_000, "only {straight} went straight");
+    assert!(elided > 100, "only {elided} barriers were left out");
 }
