@@ -10,6 +10,10 @@
 //! 3. if the frame's [`Verdict`] says so, pass its bytes on as they are. Outputs come first: a
 //!    barrier goes in front of its read.
 //!
+//! Where many frames have come at once, [`Session::straight_requests`] and
+//! [`Session::straight_replies`] take those at their start that need no output, to be passed on in one
+//! piece.
+//!
 //! So the bytes of most frames are never copied here. One connection of a client is one `Session`.
 //!
 //! ```text
@@ -432,6 +436,9 @@ impl Session {
         let closing = matches!(self.phase, Phase::Closing { .. });
         if !closing || self.legs.get(ensemble).in_flight() > 0 {
             self.happened(Event::LegLost { ensemble, reason });
+        }
+        if ensemble == self.settings.home() {
+            self.unfold();
         }
         let leg = self.legs.get(ensemble);
         let in_flight = leg.lost(now);

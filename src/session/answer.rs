@@ -58,11 +58,14 @@ impl Session {
             meter.fired(payload.len());
             return self.event(ensemble, payload, &header, now);
         }
-        if is_home {
+        let mut found = self.legs.get(ensemble).take(header.xid);
+        if found.is_none() && is_home {
+            // It may be among those that went straight, which are behind all others.
             self.unfold();
+            found = self.legs.home.take(header.xid);
         }
+        let answered = found.ok_or(LegFault::Unasked(header.xid))?;
         let leg = self.legs.get(ensemble);
-        let answered = leg.take(header.xid).ok_or(LegFault::Unasked(header.xid))?;
         report(&answered, &header, payload.len(), now, meter);
         if let Some(note) = &answered.note {
             let (bound, was_complete) = (self.settings.ledger_limit, leg.ledger.is_complete());

@@ -243,7 +243,7 @@ impl Leg {
         self.sent = now;
     }
 
-    /// Notes a request of the client's that went out before, behind all that is in flight here.
+    /// Notes a request of the client's that went out a while ago.
     pub(super) fn push_straight(&mut self, xid: Xid, seq: u32, op: OpCode, sent: Tick) {
         let last = self.sent;
         self.push(xid, Owner::Client { seq, part: 0, op }, sent);

@@ -226,7 +226,8 @@ impl Session {
 
     /// Whether the client waits for something that is not home's.
     fn waits_elsewhere(&self) -> bool {
-        self.owed() > 0 && (!self.pipeline.flows() || self.switch.current() != self.settings.home())
+        self.pipeline.owed() > 0
+            && (!self.pipeline.flows() || self.switch.current() != self.settings.home())
     }
 
     /// Home hears from a client only what is for home. One that is busy elsewhere, or waits, would

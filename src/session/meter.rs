@@ -5,7 +5,8 @@ use crate::wire::opcode::OpCode;
 
 /// Counts what goes to the servers of one ensemble, and what they send.
 pub trait Meter {
-    /// Requests of the operation of this number go out, so many bytes of payload together.
+    /// Requests of the operation of this number go straight, so many bytes of payload together. Others
+    /// are counted by whoever sends them.
     fn asked(&mut self, number: i32, requests: u32, bytes: usize);
 
     /// Requests were answered.

@@ -88,7 +88,7 @@ impl Planner<'_> {
     /// not come here.
     #[inline]
     pub(super) fn plan(&mut self, request: &Request<'_>) -> Plan {
-        match self.straight(request) {
+        match self.as_it_came(request) {
             Some(to) => Plan::Through(to),
             None => self.consider(request),
         }
@@ -97,7 +97,7 @@ impl Planner<'_> {
     /// The ensemble that a request goes to as it came, where its one path is enough to tell. Apart
     /// from [`Self::consider`], so that this is short enough to be inlined: most requests are so.
     #[inline]
-    fn straight(&mut self, request: &Request<'_>) -> Option<EnsembleId> {
+    fn as_it_came(&mut self, request: &Request<'_>) -> Option<EnsembleId> {
         let target = request.op.shape().target;
         let (Target::Path | Target::Created | Target::Deleted | Target::Subtree) = target else {
             return None;
@@ -105,12 +105,12 @@ impl Planner<'_> {
         let path = request.path()?;
         self.touched.note(path);
         let plain = Plain::of(request.op)?;
-        self.leads(plain, path)
+        self.unchanged(plain, path)
     }
 
     /// The ensemble that such a request of this path goes to as it came.
     #[inline]
-    pub(super) fn leads(&self, plain: Plain, path: &[u8]) -> Option<EnsembleId> {
+    pub(super) fn unchanged(&self, plain: Plain, path: &[u8]) -> Option<EnsembleId> {
         let routes = &self.settings.routes;
         if plain == Plain::Data && path == CONFIG {
             return None;

@@ -4,14 +4,16 @@
 //!
 //! A request goes straight if nothing is held back that it would have to wait for, home is the
 //! ensemble touched last and its lead has happened ([`Switch::has_led`]), and its bytes can stay as
-//! they are ([`Planner::leads`]). It then is kept here, behind all that is kept elsewhere. Its reply
-//! goes straight if no other is owed before, and needs no translation: of home's only those do whose
-//! request did. A request that does not go straight, and a reply of home's that does not, first has
-//! what is kept here moved to where all others are ([`Session::unfold`]), so that:
+//! they are ([`Planner::unchanged`]). It then is kept here, behind all that is kept elsewhere. Its reply
+//! goes straight if no other is owed before. It is not translated: of home's only those are whose
+//! request was, so that what a server sends there is passed on unread.
 //!
-//! * no rule has to know of this: what is here is behind every other reply owed, nothing is held
-//!   back, and home is the ensemble touched last;
-//! * a request for another ensemble finds what it has to wait for among the others.
+//! Before a request that does not go straight, and for a reply that is found nowhere else, what is
+//! kept here is moved to where all others are ([`Session::unfold`]). So the rules do not know of
+//! this; what has to is whoever counts what is outstanding. While anything is here
+//!
+//! * it is behind every other reply owed, and nothing is held back;
+//! * home is the ensemble touched last and has led, so that the replies may be shown.
 //!
 //! Numbers of requests are consecutive and many come at once, so that a *run* is kept of them and
 //! not each.
@@ -53,7 +55,8 @@ impl Stretch {
     }
 }
 
-/// Requests that went out one behind the other, under consecutive numbers, at one time.
+/// Requests of one operation that went out one behind the other, under consecutive numbers, at one
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Run {
     /// The number of the first that is not answered.
@@ -205,7 +208,7 @@ impl Session {
         stretch
     }
 
-    /// The same as [`Self::straight_requests`] for one; whether it goes straight.
+    /// Lets one request go straight, if it does; it is counted by whoever sends it.
     #[inline]
     pub(super) fn straight_request(&mut self, payload: &[u8], now: Tick) -> bool {
         if !self.asks_straight() {
@@ -236,6 +239,7 @@ impl Session {
             && from == self.settings.home()
             && self.phase == Phase::Open
             && self.pipeline.owed() == 0
+            && self.switch.has_led(from)
     }
 
     #[inline]
@@ -326,7 +330,7 @@ impl Lane<'_> {
             return false;
         };
         let home = self.planner.settings.home();
-        if request.xid.0 < 0 || self.planner.leads(plain, path) != Some(home) {
+        if request.xid.0 < 0 || self.planner.unchanged(plain, path) != Some(home) {
             return false;
         }
         if self.switch.elides() {

@@ -16,7 +16,7 @@ pub(super) struct Mutation {
     pub(super) instead: &'static str,
 }
 
-pub(super) const MUTATIONS: [Mutation; 21] = [
+pub(super) const MUTATIONS: [Mutation; 24] = [
     Mutation {
         name: "no drain",
         file: "src/session/request.rs",
@@ -47,6 +47,26 @@ pub(super) const MUTATIONS: [Mutation; 21] = [
         file: "src/session/switch.rs",
         needle: "Access::Sync if !syncs(barrier())",
         instead: "Access::Sync if !(MUTATED && self.lead == Lead::Asked) && !syncs(barrier())",
+    },
+    Mutation {
+        name: "a switch does not wait for what went straight",
+        file: "src/session/request.rs",
+        needle: "        self.unfold();",
+        instead: "        if !MUTATED {
+            self.unfold();
+        }",
+    },
+    Mutation {
+        name: "what comes home goes straight",
+        file: "src/session/switch.rs",
+        needle: "self.current == on",
+        instead: "(MUTATED || self.current == on)",
+    },
+    Mutation {
+        name: "what has no lead goes straight",
+        file: "src/session/switch.rs",
+        needle: "&& self.lead == Lead::Happened",
+        instead: "&& (MUTATED || self.lead == Lead::Happened)",
     },
     Mutation {
         name: "withheld reads are shown",
@@ -171,7 +191,7 @@ pub(super) struct Hunt {
     pub(super) falls: Option<&'static str>,
 }
 
-pub(super) const HUNTS: [Hunt; 29] = [
+pub(super) const HUNTS: [Hunt; 32] = [
     Hunt {
         mutations: &[],
         scenario: Scenario::smallest,
@@ -210,6 +230,21 @@ pub(super) const HUNTS: [Hunt; 29] = [
     Hunt {
         mutations: &["any sync leads where a lead is asked for"],
         scenario: bounds::sync_at_leaders,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["a switch does not wait for what went straight"],
+        scenario: Scenario::smallest,
+        falls: Some(ONE_AT_A_TIME),
+    },
+    Hunt {
+        mutations: &["what comes home goes straight"],
+        scenario: Scenario::smallest,
+        falls: Some(ORDER),
+    },
+    Hunt {
+        mutations: &["what has no lead goes straight"],
+        scenario: bounds::read_after_coming_back,
         falls: Some(ORDER),
     },
     Hunt {

@@ -119,6 +119,7 @@ fn nothing_goes_straight_where_the_rule_has_a_say() {
     let mut bed = Bed::new();
     assert_eq!(asked(&mut bed, &[get(1, "/a")]), 1);
     bed.lost(HOME);
+    assert_eq!(bed.session.describe().legs[0].in_flight, 0);
     assert_eq!(answered(&mut bed, HOME, &[reply(1, 5, 0)]), 0, "it is gone");
     assert_eq!(asked(&mut bed, &[get(2, "/a")]), 0, "likewise");
 
@@ -146,12 +147,8 @@ fn no_more_go_than_may_be_outstanding() {
     bed.answer(HOME, Xid::PING, 1, 0);
     assert_eq!(asked(&mut bed, &frames[4..]), 1);
     assert_eq!(bed.session.describe().outstanding, 5);
-    // What is behind a ping does not go straight; what is in front was folded in with it.
-    assert_eq!(answered(&mut bed, HOME, &[reply(1, 1, 0)]), 0);
-    for xid in 1..=5 {
-        let out = bed.answer(HOME, Xid(xid), 1, 0);
-        assert_eq!(out, [Out::Reply(xid, 1, 0)]);
-    }
+    let replies: Vec<_> = (1..=5).map(|xid| reply(xid, 1, 0)).collect();
+    assert_eq!(answered(&mut bed, HOME, &replies), 5);
     assert!(bed.session.wants_client());
     assert_eq!(bed.session.describe().outstanding, 0);
 }
@@ -187,6 +184,22 @@ fn a_reply_that_overtakes_waits_for_its_turn() {
         [Out::Reply(1, 5, 0), throttled]
     );
     assert_eq!(bed.answer(HOME, Xid(3), 5, 0), [Out::Reply(3, 5, 0)]);
+}
+
+#[test]
+fn what_is_behind_a_request_that_did_not_goes_straight_again() {
+    let mut bed = Bed::new();
+    assert_eq!(asked(&mut bed, &[get(1, "/a"), get(2, "/a")]), 2);
+    bed.op(3, OpCode::Delete, "/a", &[0; 4]);
+    assert_eq!(asked(&mut bed, &[get(4, "/a"), get(5, "/a")]), 2);
+    assert_eq!(answered(&mut bed, HOME, &[reply(1, 5, 0)]), 0, "moved");
+    for xid in 1..=3 {
+        assert_eq!(bed.answer(HOME, Xid(xid), 5, 0), [Out::Reply(xid, 5, 0)]);
+    }
+    assert_eq!(
+        answered(&mut bed, HOME, &[reply(4, 5, 0), reply(5, 5, 0)]),
+        2
+    );
 }
 
 #[test]
