@@ -53,21 +53,19 @@ impl Session {
     ) -> Result<Verdict, LegFault> {
         let header = ReplyHeader::parse(payload)?;
         let is_home = ensemble == self.settings.home();
-        self.legs.get(ensemble).heard(&header, now);
+        let leg = self.legs.get(ensemble);
+        leg.heard(&header, now);
         if header.xid == Xid::NOTIFICATION {
             meter.fired(payload.len());
             return self.event(ensemble, payload, &header, now);
         }
-        let mut found = self.legs.get(ensemble).take(header.xid);
-        if found.is_none() && is_home {
-            // It may be among those that went straight, which are behind all others.
-            self.unfold();
-            found = self.legs.home.take(header.xid);
-        }
-        let answered = found.ok_or(LegFault::Unasked(header.xid))?;
-        let leg = self.legs.get(ensemble);
+        let answered = match leg.take(header.xid) {
+            Some(answered) => answered,
+            None => self.take_straight(ensemble, header.xid)?,
+        };
         report(&answered, &header, payload.len(), now, meter);
         if let Some(note) = &answered.note {
+            let leg = self.legs.get(ensemble);
             let (bound, was_complete) = (self.settings.ledger_limit, leg.ledger.is_complete());
             leg.ledger.answered(note, &header, payload, bound);
             if was_complete && !leg.ledger.is_complete() {
@@ -104,6 +102,15 @@ impl Session {
                 Ok(Verdict::Taken)
             }
         }
+    }
+
+    /// What a reply answers that nothing in flight does: something that went straight, which is behind
+    /// all else.
+    #[cold]
+    fn take_straight(&mut self, ensemble: EnsembleId, xid: Xid) -> Result<InFlight, LegFault> {
+        self.unfold();
+        let leg = self.legs.get(ensemble);
+        leg.take(xid).ok_or(LegFault::Unasked(xid))
     }
 
     /// Takes the answer to a request of our own: the client never sees it (T2).
