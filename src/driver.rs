@@ -162,6 +162,10 @@ impl Driver {
 
     fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.now = self.tick();
+        self.client.woken();
+        for (_, leg) in self.legs.iter_mut() {
+            leg.woken();
+        }
         loop {
             if let Some(end) = self.write_all(cx) {
                 return Poll::Ready(end);
@@ -171,11 +175,18 @@ impl Driver {
                 Some(Command::Stop | Command::Reload(..) | Command::Describe(_)) => true,
                 None => false,
             };
-            moved |= self.take_arrivals(cx);
-            match self.read_all(cx) {
-                Ok(read) => moved |= read,
-                Err(end) => return Poll::Ready(end),
+            // Sockets are what mostly has something, so the others are asked once they are empty.
+            loop {
+                match self.read_all(cx) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(end) => return Poll::Ready(end),
+                }
+                if let Some(end) = self.write_all(cx) {
+                    return Poll::Ready(end);
+                }
             }
+            moved |= self.take_arrivals(cx);
             match self.take_timer(cx) {
                 Ok(due) => moved |= due,
                 Err(end) => return Poll::Ready(end),

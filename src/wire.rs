@@ -40,6 +40,13 @@ impl Xid {
     pub const fn number(self) -> i32 {
         self.0
     }
+
+    /// The number so many behind this one. Clients count up.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn plus(self, requests: u32) -> Self {
+        Self(self.0.wrapping_add_unsigned(requests))
+    }
 }
 
 impl From<i32> for Xid {

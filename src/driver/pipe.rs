@@ -56,13 +56,15 @@ pub(super) fn discard(bytes: Bytes) {
     }
 }
 
-/// Whether the bytes left over may hold whole frames.
+/// What the next intake may find.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leftovers {
-    /// They do not: more has to be read.
-    Tried,
-    /// They may: they were put back without a look.
-    Untried,
+enum Unread {
+    /// Leftovers that may hold whole frames: they were put back without a look.
+    Leftovers,
+    /// Perhaps something in the socket.
+    Perhaps,
+    /// Nothing: the socket was empty, and its task is woken when something comes.
+    Nothing,
 }
 
 /// A socket and its leftovers.
@@ -70,7 +72,7 @@ pub(super) struct Pipe {
     stream: Stream,
     /// Read, but not yet used: at most one frame and what came with it.
     left: Vec<u8>,
-    leftovers: Leftovers,
+    unread: Unread,
     /// To be written, from `written` on.
     unwritten: Vec<u8>,
     written: usize,
@@ -93,7 +95,7 @@ impl Pipe {
         Self {
             stream,
             left: Vec::new(),
-            leftovers: Leftovers::Tried,
+            unread: Unread::Perhaps,
             unwritten: Vec::new(),
             written: 0,
             held_back: HeldBack::Nothing,
@@ -117,10 +119,23 @@ impl Pipe {
         self.unwritten.len() - self.written
     }
 
-    /// Reads once. What was left before comes first.
+    /// Its task was woken, perhaps because something has come.
+    pub(super) fn woken(&mut self) {
+        if self.unread == Unread::Nothing {
+            self.unread = Unread::Perhaps;
+        }
+    }
+
+    /// Reads once, if not in vain already since its task was woken. What was left before comes
+    /// first.
     pub(super) fn intake(&mut self, cx: &mut Context<'_>) -> Intake {
+        let unread = self.unread;
+        if unread == Unread::Nothing {
+            return Intake::Nothing;
+        }
         let (mut buffer, kept) = self.borrow();
-        if std::mem::replace(&mut self.leftovers, Leftovers::Tried) == Leftovers::Untried {
+        if unread == Unread::Leftovers {
+            self.unread = Unread::Perhaps;
             return Intake::Bytes(Bytes {
                 buffer,
                 filled: kept,
@@ -136,6 +151,7 @@ impl Pipe {
                 Intake::End
             }
             Poll::Pending => {
+                self.unread = Unread::Nothing;
                 self.give_back(Bytes { buffer, filled }, 0);
                 Intake::Nothing
             }
@@ -149,10 +165,12 @@ impl Pipe {
         if kept <= SCRATCH / 2 {
             let mut buffer = LENT.with_borrow_mut(std::mem::take);
             buffer.resize(SCRATCH, 0);
-            if let Some(start) = buffer.get_mut(..kept) {
-                start.copy_from_slice(&self.left);
+            if kept > 0 {
+                if let Some(start) = buffer.get_mut(..kept) {
+                    start.copy_from_slice(&self.left);
+                }
+                self.left = Vec::new();
             }
-            self.left = Vec::new();
             return (buffer, kept);
         }
         let mut buffer = std::mem::take(&mut self.left);
@@ -164,7 +182,7 @@ impl Pipe {
     /// The frames given back were not all looked at: the next intake starts with them.
     pub(super) fn retry(&mut self) {
         if !self.left.is_empty() {
-            self.leftovers = Leftovers::Untried;
+            self.unread = Unread::Leftovers;
         }
     }
 

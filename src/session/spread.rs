@@ -118,7 +118,12 @@ impl Planner<'_> {
         if routes.is_single() {
             return Some(routes.home());
         }
-        let rule = routes.route(path);
+        self.routed(plain, path)
+    }
+
+    #[inline(never)]
+    fn routed(&self, plain: Plain, path: &[u8]) -> Option<EnsembleId> {
+        let rule = self.settings.routes.route(path);
         let is_own = plain == Plain::Create && rule.prefix() == path;
         (!is_own && rule.is_identity()).then(|| rule.ensemble())
     }

@@ -43,10 +43,13 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// With what comes behind.
     #[inline]
-    const fn add(&mut self, payload: &[u8]) {
-        self.frames += 1;
-        self.bytes += PREFIX + payload.len();
+    const fn and(self, behind: Self) -> Self {
+        Self {
+            frames: self.frames + behind.frames,
+            bytes: self.bytes + behind.bytes,
+        }
     }
 
     /// Bytes without the lengths.
@@ -65,12 +68,6 @@ struct Run {
     requests: u32,
     op: OpCode,
     sent: Tick,
-}
-
-impl Run {
-    const fn end(&self) -> Xid {
-        Xid(self.first.0.wrapping_add(self.requests.cast_signed()))
-    }
 }
 
 /// What has gone straight and is not answered, oldest first.
@@ -105,33 +102,39 @@ impl Straight {
         mut look: impl FnMut(OpCode, &ReplyHeader, &[u8]),
     ) -> (Stretch, Zxid) {
         let (mut stretch, mut seen) = (Stretch::default(), Zxid::NONE);
+        let mut rest = bytes;
         while let Some(run) = self.runs.front_mut() {
-            let before = stretch;
-            while run.requests > 0
-                && let Some(payload) = first_frame(bytes, stretch.bytes, limit)
+            let mut replies = 0;
+            while replies < run.requests
+                && let Some((payload, behind)) = first_frame(rest, limit)
                 && let Ok(header) = ReplyHeader::parse(payload)
-                && header.xid == run.first
+                && header.xid == run.first.plus(replies)
             {
                 if header.err != code::OK {
                     meter.failed(header.err);
                 }
                 look(run.op, &header, payload);
                 seen = seen.max(header.zxid);
-                run.requests -= 1;
-                run.first.0 = run.first.0.wrapping_add(1);
-                stretch.add(payload);
+                replies += 1;
+                rest = behind;
             }
-            let replies = stretch.frames - before.frames;
             if replies == 0 {
                 break;
             }
+            let answered = Stretch {
+                frames: replies,
+                bytes: bytes.len() - rest.len() - stretch.bytes,
+            };
             meter.replied(Replied {
                 op: run.op,
                 replies,
-                bytes: stretch.payloads() - before.payloads(),
+                bytes: answered.payloads(),
                 microseconds: now.since(run.sent),
             });
+            stretch = stretch.and(answered);
             self.requests -= usize::try_from(replies).unwrap_or_default();
+            run.first = run.first.plus(replies);
+            run.requests -= replies;
             if run.requests > 0 {
                 break;
             }
@@ -152,22 +155,24 @@ impl Session {
         now: Tick,
         meter: &mut impl Meter,
     ) -> Stretch {
-        let mut stretch = Stretch::default();
         if !self.asks_straight() || !self.wants_client() {
-            return stretch;
+            return Stretch::default();
         }
         let others = self.pipeline.owed().max(self.legs.home.unanswered());
         let room = self.settings.outstanding - (others + self.straight.len());
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         let limit = self.settings.frame_limit;
         let mut lane = self.lane(now);
-        while stretch.frames < room
-            && let Some(payload) = first_frame(bytes, stretch.bytes, limit)
-            && lane.admits(payload, meter)
-        {
-            stretch.add(payload);
+        let mut stretch = Stretch::default();
+        while stretch.frames < room {
+            let rest = bytes.get(stretch.bytes..).unwrap_or_default();
+            let run = lane.run(rest, room - stretch.frames, limit);
+            if run.frames == 0 {
+                break;
+            }
+            meter.asked(lane.number, run.frames, run.payloads());
+            stretch = stretch.and(run);
         }
-        lane.end(meter);
         if stretch.frames > 0 {
             self.asked_straight(now);
         }
@@ -215,8 +220,7 @@ impl Session {
             return false;
         }
         let mut lane = self.lane(now);
-        let goes = lane.admits(payload, &mut ());
-        lane.end(&mut ());
+        let goes = lane.one(payload);
         if goes {
             self.asked_straight(now);
         }
@@ -254,14 +258,9 @@ impl Session {
             switch: &mut self.switch,
             straight: &mut self.straight,
             number: OpCode::Ping.number(),
+            op: OpCode::Ping,
             plain: None,
-            run: Run {
-                first: Xid::PING,
-                requests: 0,
-                op: OpCode::Ping,
-                sent: now,
-            },
-            bytes: 0,
+            now,
         }
     }
 
@@ -288,7 +287,7 @@ impl Session {
         let Straight { runs, .. } = std::mem::take(&mut self.straight);
         for run in runs {
             for ahead in 0..run.requests {
-                let xid = Xid(run.first.0.wrapping_add(ahead.cast_signed()));
+                let xid = run.first.plus(ahead);
                 let seq = self.pipeline.owe(Owed::plain(xid, run.op, 0));
                 self.legs.home.push_straight(xid, seq, run.op, run.sent);
             }
@@ -296,84 +295,108 @@ impl Session {
     }
 }
 
-/// Tells which requests go straight, and keeps those. A client's mostly ask for the same as the one
-/// before.
+/// Tells which requests go straight, and keeps those.
 struct Lane<'a> {
     planner: Planner<'a>,
     switch: &'a mut Switch,
     straight: &'a mut Straight,
-    /// What the last one asked for.
+    now: Tick,
+    /// What the last run asked for: mostly the next asks for the same.
     number: i32,
+    op: OpCode,
     plain: Option<Plain>,
-    /// It and those before it, as far as they are alike.
-    run: Run,
-    /// Bytes of their payloads.
-    bytes: usize,
 }
 
 impl Lane<'_> {
-    /// Whether this request goes home as it came. Not under a number that stands for something else,
-    /// or may be one of zoonet's own: these are negative.
+    /// Keeps the requests at the start of some bytes that go straight and are alike: what they are
+    /// for the same operation, and their numbers consecutive. So many at most.
     #[inline]
-    fn admits(&mut self, payload: &[u8], meter: &mut impl Meter) -> bool {
-        let Some(number) = Request::number(payload) else {
+    fn run(&mut self, bytes: &[u8], most: u32, limit: usize) -> Stretch {
+        let (mut first, mut frames, mut rest) = (Xid::PING, 0, bytes);
+        while frames < most
+            && let Some((payload, behind)) = first_frame(rest, limit)
+            && let Some((xid, number, path)) = Request::beginning(payload)
+        {
+            if number != self.number || xid != first.plus(frames) {
+                if frames > 0 {
+                    break;
+                }
+                self.turn_to(number);
+                first = xid;
+            }
+            if !self.admits(xid, path, payload) {
+                break;
+            }
+            frames += 1;
+            rest = behind;
+        }
+        if frames > 0 {
+            self.keep(first, frames);
+        }
+        Stretch {
+            frames,
+            bytes: bytes.len() - rest.len(),
+        }
+    }
+
+    /// Keeps one request, if it goes straight.
+    fn one(&mut self, payload: &[u8]) -> bool {
+        let Some((xid, number, path)) = Request::beginning(payload) else {
             return false;
         };
-        if number != self.number {
-            self.end_run(meter);
-            self.turn_to(number);
+        self.turn_to(number);
+        let goes = self.admits(xid, path, payload);
+        if goes {
+            self.keep(xid, 1);
         }
-        let Some(request) = Request::parse_as(payload, self.run.op) else {
-            return false;
-        };
-        let (Some(plain), Some(path)) = (self.plain, request.path()) else {
-            return false;
-        };
-        let home = self.planner.settings.home();
-        if request.xid.0 < 0 || self.planner.unchanged(plain, path) != Some(home) {
-            return false;
-        }
-        if self.switch.elides() {
-            self.switch.asked(home, &request);
-        }
-        self.planner.touched.note(path);
-        if request.xid != self.run.end() {
-            self.end_run(meter);
-            self.run.first = request.xid;
-        }
-        self.run.requests += 1;
-        self.bytes += payload.len();
-        true
+        goes
     }
 
     fn turn_to(&mut self, number: i32) {
         self.number = number;
-        self.run.op = OpCode::of(number);
-        self.plain = Plain::of(self.run.op);
+        self.op = OpCode::of(number);
+        self.plain = Plain::of(self.op);
     }
 
-    /// The next one is not like those before it.
-    #[inline]
-    fn end_run(&mut self, meter: &mut impl Meter) {
-        if self.run.requests > 0 {
-            meter.asked(self.number, self.run.requests, self.bytes);
-            self.straight.push(self.run);
-            self.run.requests = 0;
-            self.bytes = 0;
+    /// Whether a request of this operation goes home as it came. Not under a number that stands for
+    /// something else, or may be one of zoonet's own: these are negative.
+    #[inline(always)]
+    fn admits(&mut self, xid: Xid, path: &[u8], payload: &[u8]) -> bool {
+        let Some(plain) = self.plain else {
+            return false;
+        };
+        if xid.0 < 0 {
+            return false;
         }
+        let Some(to) = self.planner.unchanged(plain, path) else {
+            return false;
+        };
+        let home = self.planner.settings.home();
+        if to != home {
+            return false;
+        }
+        if self.switch.elides() {
+            let op = self.op;
+            self.switch.asked(home, &Request { xid, op, payload });
+        }
+        self.planner.touched.note(path);
+        true
     }
 
-    /// There are no more.
-    #[inline]
-    fn end(mut self, meter: &mut impl Meter) {
-        self.end_run(meter);
+    fn keep(&mut self, first: Xid, requests: u32) {
+        self.straight.push(Run {
+            first,
+            requests,
+            op: self.op,
+            sent: self.now,
+        });
     }
 }
 
-/// The payload of the frame that starts at `at`, if it is there as a whole.
+/// The payload of the frame at the start of some bytes, if it is there as a whole, and what is behind.
 #[inline]
-fn first_frame(bytes: &[u8], at: usize, limit: usize) -> Option<&[u8]> {
-    let rest = bytes.get(at..)?;
-    let size = frame_size(rest, limit).ok()??;
-    rest.get(PREFIX..size)
+fn first_frame(bytes: &[u8], limit: usize) -> Option<(&[u8], &[u8])> {
+    let size = frame_size(bytes, limit).ok()??;
+    let (frame, behind) = bytes.split_at_checked(size)?;
+    Some((frame.get(PREFIX..)?, behind))
 }

@@ -41,11 +41,12 @@ impl Touched {
     /// Takes note of a path.
     #[inline]
     pub(super) fn note(&mut self, path: &[u8]) {
-        let known = match self.known_by {
-            KnownBy::Nothing => false,
-            KnownBy::Start => path.starts_with(&self.last),
-            KnownBy::All => path == self.last,
+        let start = match self.known_by {
+            KnownBy::Nothing => None,
+            KnownBy::Start => path.get(..self.last.len()),
+            KnownBy::All => Some(path),
         };
+        let known = start.is_some_and(|start| equal(start, &self.last));
         if !known {
             self.note_another(path);
         }
@@ -82,6 +83,31 @@ impl Touched {
     }
 }
 
+/// Whether these are the same bytes. Most beginnings are so short that the call of a function costs
+/// more than the look at their first and last bytes.
+#[inline]
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        8..=16 => ends::<8>(one) == ends(other),
+        17..=32 => ends::<16>(one) == ends(other),
+        _ => whole(one, other),
+    }
+}
+
+#[inline]
+const fn ends<const N: usize>(bytes: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
+    (bytes.first_chunk(), bytes.last_chunk())
+}
+
+#[cold]
+#[inline(never)]
+fn whole(one: &[u8], other: &[u8]) -> bool {
+    one == other
+}
+
 /// Where the first two components end, if there are more.
 fn end_of_beginning(path: &[u8]) -> Option<usize> {
     let mut slashes = path
@@ -113,6 +139,20 @@ mod tests {
             ("/", true),
         ] {
             assert_eq!(touched.any_below(prefix.as_bytes()), expected, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn beginnings_of_all_lengths_are_told_apart() {
+        for length in 0..70 {
+            let one = vec![b'a'; length];
+            assert!(equal(&one, &one.clone()));
+            assert!(!equal(&one, &vec![b'a'; length + 1]));
+            for at in 0..length {
+                let mut other = one.clone();
+                other[at] = b'b';
+                assert!(!equal(&one, &other), "{length} bytes, other at {at}");
+            }
         }
     }
 

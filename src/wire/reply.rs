@@ -39,7 +39,7 @@ impl ReplyHeader {
     /// # Errors
     /// [`WireFault::Short`] below 16 bytes.
     pub fn parse(payload: &[u8]) -> Result<Self, WireFault> {
-        let mut reader = Reader::new(payload);
+        let mut reader = Reader::new(Reader::new(payload).take(HEADER, "header")?);
         Ok(Self {
             xid: Xid(reader.int("xid")?),
             zxid: Zxid(reader.long("zxid")?),

@@ -43,12 +43,17 @@ impl<'a> Request<'a> {
         Ok(Self { xid, op, payload })
     }
 
-    /// Reads the header of a payload whose operation is known already; `None` where there is none.
+    /// The number of a payload, that of its operation, and the path its record starts with; `None`
+    /// where it does not start so, which most do.
+    #[inline]
     #[must_use]
-    pub fn parse_as(payload: &'a [u8], op: OpCode) -> Option<Self> {
-        let xid = payload.first_chunk()?;
-        let xid = Xid(i32::from_be_bytes(*xid));
-        Some(Self { xid, op, payload })
+    pub fn beginning(payload: &'a [u8]) -> Option<(Xid, i32, &'a [u8])> {
+        let (head, record) = payload.split_first_chunk::<{ HEADER + 4 }>()?;
+        let mut reader = Reader::new(head);
+        let xid = Xid(reader.int("xid").ok()?);
+        let number = reader.int("operation").ok()?;
+        let length = usize::try_from(reader.int("path").ok()?).ok()?;
+        Some((xid, number, record.get(..length)?))
     }
 
     /// The number of the operation in a payload, without a look at what it means.
