@@ -69,11 +69,46 @@ impl Stream {
         }
     }
 
+    /// Takes the stream of a client that was just accepted from the runtime that looks after it. One
+    /// in memory has none, and TLS comes later.
+    ///
+    /// # Errors
+    /// If the system does not let go of it.
+    pub(crate) fn detach(self) -> io::Result<Detached> {
+        Ok(match self {
+            Self::Tcp(stream) => Detached::Tcp(stream.into_std()?),
+            Self::Unix(stream) => Detached::Unix(stream.into_std()?),
+            other @ (Self::Tls(_) | Self::Memory(_)) => Detached::Other(other),
+        })
+    }
+
     /// Whether what was written may be held back until it is flushed.
     #[inline]
     #[must_use]
     pub const fn holds_back(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+}
+
+/// A stream on its way from one runtime to another.
+#[derive(Debug)]
+pub(crate) enum Detached {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+    Other(Stream),
+}
+
+impl Detached {
+    /// Has the runtime of this task look after it.
+    ///
+    /// # Errors
+    /// If the system does not take it.
+    pub(crate) fn attach(self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+            Self::Other(stream) => stream,
+        })
     }
 }
 

@@ -5,12 +5,14 @@ mod client;
 mod process;
 mod reload;
 mod words;
+mod workers;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -23,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin::Admin;
 use crate::config::{Config, Place};
 use crate::dial::Dialer;
-use crate::net::{Listener, Network, UnixPlace};
+use crate::net::{Listener, Network, Stream, UnixPlace};
 use crate::registry::{Command, Registry};
 use crate::route::EnsembleId;
 use crate::secrets::{Secrets, SecretsError};
@@ -32,9 +34,10 @@ use crate::state::{LegRecord, StateError, Store};
 use crate::telemetry::process::most_open_files;
 use crate::telemetry::{Record, Seen, Telemetry, scope};
 use crate::wire::SessionId;
-use admission::{Admission, Spare};
+use admission::{Admission, Admitted, Spare};
 use client::Turned;
 use reload::Watched;
+use workers::Workers;
 
 /// How long to wait when the process is out of file descriptors before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -159,6 +162,7 @@ impl Current {
 pub struct Proxy {
     current: Current,
     connections: TaskTracker,
+    workers: Workers,
 }
 
 impl Proxy {
@@ -183,14 +187,25 @@ impl Proxy {
         Ok(Self {
             current: Current(Arc::new(RwLock::new(Arc::new(shared)))),
             connections: TaskTracker::new(),
+            workers: Workers::up_to(0),
         })
+    }
+
+    /// Serves clients on up to so many threads of their own, and not on the runtime that accepts
+    /// them.
+    #[must_use]
+    pub fn on_threads(self, most: usize) -> Self {
+        Self {
+            workers: Workers::up_to(most),
+            ..self
+        }
     }
 
     /// Serves clients, for ever. Each has a task of its own, which goes on when this is dropped.
     pub async fn serve(&self, listener: Listener) {
         tokio::select! {
             biased;
-            () = accept_all(listener, &self.current, &self.connections) => {}
+            () = self.accept_all(listener) => {}
             () = sweep(&self.current) => {}
         }
     }
@@ -208,6 +223,49 @@ impl Proxy {
             tracing::warn!(left, ?grace, "connections cut: the grace period is over");
         }
     }
+
+    async fn accept_all(&self, mut listener: Listener) {
+        let Self { current, .. } = self;
+        let (admission, mut spare) = (Admission::default(), Spare::new());
+        loop {
+            match listener.accept().await {
+                Ok((client, peer)) => {
+                    let shared = current.get();
+                    let (config, most) = (&shared.config, shared.connections);
+                    match admission.admit(&client, config, most, &shared.telemetry) {
+                        Err(full) => turn_away(&full.into(), peer, &shared),
+                        Ok(admitted) => self.take_in(client, peer, admitted),
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(parent: &scope::client(None), %error, "cannot accept");
+                    if process::is_out_of_files(&error) && spare.let_go() {
+                        refuse_one(&mut listener, current).await;
+                    } else {
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                    spare.take_back();
+                }
+            }
+        }
+    }
+
+    /// Gives a client a task.
+    fn take_in(&self, client: Stream, peer: Option<SocketAddr>, admitted: Admitted) {
+        let (current, stopping) = (self.current.clone(), self.connections.clone());
+        let (client, seat) = (client.detach(), self.workers.seat());
+        let runtime = seat.as_ref().map(|seat| seat.runtime.clone());
+        let serve = async move {
+            if let Err(turned) = client::serve(client, &current, &stopping).await {
+                turn_away(&turned, peer, &current.get());
+            }
+            drop((admitted, seat));
+        };
+        match runtime {
+            Some(runtime) => drop(self.connections.spawn_on(serve, &runtime)),
+            None => drop(self.connections.spawn(serve)),
+        }
+    }
 }
 
 /// Runs the sidecar until SIGTERM or SIGINT; `file` is where the configuration came from. Whoever
@@ -223,7 +281,9 @@ pub async fn run(config: Config, file: PathBuf, set_log: impl Fn(&str)) -> Resul
     // Before they are used: what changes meanwhile is seen as a change.
     let seen = Watched::new(file, &config).await;
     let store = open_store(&config)?;
-    let proxy = Proxy::new(config, Network::Tcp, store)?;
+    // As many as this process may use, and not as many as there are.
+    let threads = available_parallelism().map_or(1, usize::from);
+    let proxy = Proxy::new(config, Network::Tcp, store)?.on_threads(threads);
     let (mut listeners, mut bound) = (Vec::new(), Vec::new());
     for place in places {
         let found = listen(&place, mode).await;
@@ -335,38 +395,6 @@ async fn forget(shared: &Shared, session: SessionId) {
         shared.telemetry.not_recorded(Record::Forget);
         let of = || scope::session(session, None);
         tracing::warn!(parent: &of(), %error, "cannot forget the legs of a session");
-    }
-}
-
-async fn accept_all(mut listener: Listener, current: &Current, connections: &TaskTracker) {
-    let (admission, mut spare) = (Admission::default(), Spare::new());
-    loop {
-        match listener.accept().await {
-            Ok((client, peer)) => {
-                let shared = current.get();
-                let (config, most) = (&shared.config, shared.connections);
-                let admitted = admission.admit(&client, config, most, &shared.telemetry);
-                let (current, stopping) = (current.clone(), connections.clone());
-                match admitted {
-                    Err(full) => turn_away(&full.into(), peer, &shared),
-                    Ok(admitted) => drop(connections.spawn(async move {
-                        if let Err(turned) = client::serve(client, &current, &stopping).await {
-                            turn_away(&turned, peer, &current.get());
-                        }
-                        drop(admitted);
-                    })),
-                }
-            }
-            Err(error) => {
-                tracing::error!(parent: &scope::client(None), %error, "cannot accept");
-                if process::is_out_of_files(&error) && spare.let_go() {
-                    refuse_one(&mut listener, current).await;
-                } else {
-                    sleep(ACCEPT_PAUSE).await;
-                }
-                spare.take_back();
-            }
-        }
     }
 }
 

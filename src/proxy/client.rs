@@ -16,7 +16,7 @@ use super::admission::Full;
 use super::{Current, Shared, forget, words};
 use crate::dial::{Unreachable, read_rest};
 use crate::driver::{Driver, End, Links};
-use crate::net::{Peer, Stream};
+use crate::net::{Detached, Peer, Stream};
 use crate::session::{Origin, Session, Tick};
 use crate::telemetry::{Outcome, Watcher, scope};
 use crate::tls::{Acceptor, TlsFault};
@@ -90,11 +90,12 @@ impl From<io::Error> for Turned {
 
 /// Serves a client until its connection ends.
 pub(super) async fn serve(
-    client: Stream,
+    client: io::Result<Detached>,
     current: &Current,
     connections: &TaskTracker,
 ) -> Result<(), Turned> {
     let shared = &*current.get();
+    let client = client?.attach()?;
     client.set_nodelay()?;
     let bound = shared.config.handshake_timeout;
     // Of all steps together: whoever is slow is so in each.
