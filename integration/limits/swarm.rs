@@ -245,6 +245,13 @@ fn those_who_behave_notice_nothing_of_ten_thousand_who_do_not() {
         assert_eq!(client.set(path, b"well").err, OK);
     }
     drop(client);
+    // So many that all threads that serve clients are there before descriptors are counted.
+    let enough = 64 * thread::available_parallelism().unwrap().get();
+    drop(
+        (0..enough)
+            .map(|_| Raw::connect(sidecar.address(), SESSION))
+            .collect::<Vec<_>>(),
+    );
     let kazoo = Puppet::kazoo(sidecar.address(), 10);
     assert_eq!(kazoo.ask("get /eu/limits-kazoo"), "well");
     let session = kazoo.ask("session");

@@ -24,6 +24,10 @@ use tokio::sync::oneshot;
 /// Connections that one thread serves better than several.
 const FEW: usize = 8;
 
+/// The most threads: what they can pass on is more than servers answer, and the host is there for
+/// the applications.
+const MOST: usize = 16;
+
 /// Threads, started when they are needed.
 pub(super) struct Workers {
     most: usize,
@@ -37,10 +41,11 @@ pub(super) struct Seat {
 }
 
 impl Workers {
-    /// So many threads; none to serve clients where they are accepted.
-    pub(super) const fn up_to(most: usize) -> Self {
+    /// Up to so many threads, if that is no more than is of use; with none, clients are served where
+    /// they are accepted.
+    pub(super) fn up_to(most: usize) -> Self {
         Self {
-            most,
+            most: most.min(MOST),
             started: Mutex::new(Vec::new()),
         }
     }
