@@ -9,6 +9,7 @@ mod idle;
 mod reload;
 mod remote;
 mod restart;
+mod threads;
 mod watches;
 
 use std::net::SocketAddr;

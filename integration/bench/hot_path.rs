@@ -75,37 +75,37 @@ const CASES: [Case; 8] = [
         name: "one ensemble, getData",
         load: Load::Same(OpCode::GetData, PATH),
         map: Map::One,
-        budget: 200.0,
+        budget: 160.0,
     },
     Case {
         name: "one ensemble, a recorded session",
         load: Load::Recorded,
         map: Map::One,
-        budget: 610.0,
+        budget: 625.0,
     },
     Case {
         name: "two ensembles, getData at home",
         load: Load::Same(OpCode::GetData, PATH),
         map: Map::Two,
-        budget: 280.0,
+        budget: 262.0,
     },
     Case {
         name: "two ensembles, setData at home",
         load: Load::Same(OpCode::SetData, PATH),
         map: Map::Two,
-        budget: 275.0,
+        budget: 252.0,
     },
     Case {
         name: "two ensembles, create at home",
         load: Load::Same(OpCode::Create, PATH),
         map: Map::Two,
-        budget: 275.0,
+        budget: 252.0,
     },
     Case {
         name: "two ensembles, a recorded session",
         load: Load::Recorded,
         map: Map::Two,
-        budget: 690.0,
+        budget: 725.0,
     },
     Case {
         name: "two ensembles, getData on the other",
@@ -117,7 +117,7 @@ const CASES: [Case; 8] = [
         name: "the same at home, barriers elided",
         load: Load::Same(OpCode::GetData, PATH),
         map: Map::Elided,
-        budget: 455.0,
+        budget: 435.0,
     },
 ];
 

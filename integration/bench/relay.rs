@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// As much as zoonet reads at once.
 const BUFFER: usize = 64 * 1024;
 
-/// Relays until it is killed, on the runtime that zoonet has.
+/// Relays until it is killed, on the runtime that tokio has where nothing is said.
 pub(crate) fn run(to: SocketAddr) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -229,6 +229,15 @@ fn attack(to: SocketAddr) {
     });
 }
 
+/// Has clients served on as many threads as there may be: each has descriptors of its own.
+fn start_all_threads(sidecar: &Sidecar) {
+    let enough = 64 * thread::available_parallelism().unwrap().get();
+    let clients: Vec<Raw> = (0..enough)
+        .map(|_| Raw::connect(sidecar.address(), SESSION))
+        .collect();
+    drop(clients);
+}
+
 #[test]
 fn those_who_behave_notice_nothing_of_ten_thousand_who_do_not() {
     make_room();
@@ -245,13 +254,7 @@ fn those_who_behave_notice_nothing_of_ten_thousand_who_do_not() {
         assert_eq!(client.set(path, b"well").err, OK);
     }
     drop(client);
-    // So many that all threads that serve clients are there before descriptors are counted.
-    let enough = 64 * thread::available_parallelism().unwrap().get();
-    drop(
-        (0..enough)
-            .map(|_| Raw::connect(sidecar.address(), SESSION))
-            .collect::<Vec<_>>(),
-    );
+    start_all_threads(&sidecar);
     let kazoo = Puppet::kazoo(sidecar.address(), 10);
     assert_eq!(kazoo.ask("get /eu/limits-kazoo"), "well");
     let session = kazoo.ask("session");

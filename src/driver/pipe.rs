@@ -190,7 +190,9 @@ impl Pipe {
     pub(super) fn give_back(&mut self, bytes: Bytes, used: usize) {
         let Bytes { mut buffer, filled } = bytes;
         if buffer.len() == SCRATCH {
-            self.left = buffer.get(used..filled).unwrap_or_default().to_vec();
+            if used < filled {
+                self.left = buffer.get(used..filled).unwrap_or_default().to_vec();
+            }
             LENT.with_borrow_mut(|lent| *lent = buffer);
             return;
         }

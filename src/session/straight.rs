@@ -26,7 +26,7 @@ use super::spread::{Plain, Planner};
 use super::switch::Switch;
 use super::{Phase, Session, Tick};
 use crate::route::EnsembleId;
-use crate::wire::frames::{PREFIX, frame_size};
+use crate::wire::frames::PREFIX;
 use crate::wire::opcode::OpCode;
 use crate::wire::reply::ReplyHeader;
 use crate::wire::request::Request;
@@ -312,21 +312,18 @@ impl Lane<'_> {
     /// for the same operation, and their numbers consecutive. So many at most.
     #[inline]
     fn run(&mut self, bytes: &[u8], most: u32, limit: usize) -> Stretch {
-        let (mut first, mut frames, mut rest) = (Xid::PING, 0, bytes);
+        let Some((first, plain)) = first_frame(bytes, limit).and_then(|(one, _)| self.turn_to(one))
+        else {
+            return Stretch::default();
+        };
+        let (mut frames, mut rest) = (0, bytes);
         while frames < most
             && let Some((payload, behind)) = first_frame(rest, limit)
             && let Some((xid, number, path)) = Request::beginning(payload)
+            && number == self.number
+            && xid == first.plus(frames)
+            && self.admits(plain, xid, path, payload)
         {
-            if number != self.number || xid != first.plus(frames) {
-                if frames > 0 {
-                    break;
-                }
-                self.turn_to(number);
-                first = xid;
-            }
-            if !self.admits(xid, path, payload) {
-                break;
-            }
             frames += 1;
             rest = behind;
         }
@@ -341,30 +338,35 @@ impl Lane<'_> {
 
     /// Keeps one request, if it goes straight.
     fn one(&mut self, payload: &[u8]) -> bool {
-        let Some((xid, number, path)) = Request::beginning(payload) else {
+        let Some((xid, _, path)) = Request::beginning(payload) else {
             return false;
         };
-        self.turn_to(number);
-        let goes = self.admits(xid, path, payload);
+        let goes = match self.turn_to(payload) {
+            Some((_, plain)) => self.admits(plain, xid, path, payload),
+            None => false,
+        };
         if goes {
             self.keep(xid, 1);
         }
         goes
     }
 
-    fn turn_to(&mut self, number: i32) {
-        self.number = number;
-        self.op = OpCode::of(number);
-        self.plain = Plain::of(self.op);
+    /// The number and the kind of a request, if those of its operation may go straight.
+    #[inline]
+    fn turn_to(&mut self, payload: &[u8]) -> Option<(Xid, Plain)> {
+        let (xid, number, _) = Request::beginning(payload)?;
+        if number != self.number {
+            self.number = number;
+            self.op = OpCode::of(number);
+            self.plain = Plain::of(self.op);
+        }
+        Some((xid, self.plain?))
     }
 
-    /// Whether a request of this operation goes home as it came. Not under a number that stands for
-    /// something else, or may be one of zoonet's own: these are negative.
+    /// Whether a request goes home as it came. Not under a number that stands for something else,
+    /// or may be one of zoonet's own: these are negative.
     #[inline(always)]
-    fn admits(&mut self, xid: Xid, path: &[u8], payload: &[u8]) -> bool {
-        let Some(plain) = self.plain else {
-            return false;
-        };
+    fn admits(&mut self, plain: Plain, xid: Xid, path: &[u8], payload: &[u8]) -> bool {
         if xid.0 < 0 {
             return false;
         }
@@ -396,7 +398,8 @@ impl Lane<'_> {
 /// The payload of the frame at the start of some bytes, if it is there as a whole, and what is behind.
 #[inline]
 fn first_frame(bytes: &[u8], limit: usize) -> Option<(&[u8], &[u8])> {
-    let size = frame_size(bytes, limit).ok()??;
-    let (frame, behind) = bytes.split_at_checked(size)?;
-    Some((frame.get(PREFIX..)?, behind))
+    let (length, behind) = bytes.split_first_chunk()?;
+    // A negative one is more than there is.
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    (length <= limit).then(|| behind.split_at_checked(length))?
 }

@@ -52,7 +52,8 @@ impl<'a> Request<'a> {
         let mut reader = Reader::new(head);
         let xid = Xid(reader.int("xid").ok()?);
         let number = reader.int("operation").ok()?;
-        let length = usize::try_from(reader.int("path").ok()?).ok()?;
+        // That of null is more than there is.
+        let length = usize::try_from(reader.int("path").ok()?.cast_unsigned()).ok()?;
         Some((xid, number, record.get(..length)?))
     }
 
