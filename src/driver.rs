@@ -9,6 +9,8 @@ mod background;
 mod frames;
 mod legs;
 mod pipe;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::collections::BTreeMap;
@@ -175,7 +177,8 @@ impl Driver {
                 Some(Command::Stop | Command::Reload(..) | Command::Describe(_)) => true,
                 None => false,
             };
-            // Sockets are what mostly has something, so the others are asked once they are empty.
+            moved |= self.take_arrivals(cx);
+            // Sockets are what mostly has something.
             loop {
                 match self.read_all(cx) {
                     Ok(true) => {}
@@ -186,6 +189,8 @@ impl Driver {
                     return Poll::Ready(end);
                 }
             }
+            // Of what was begun meanwhile. With all that was read this task's budget may be used up;
+            // then it is polled again, and they are asked above.
             moved |= self.take_arrivals(cx);
             match self.take_timer(cx) {
                 Ok(due) => moved |= due,

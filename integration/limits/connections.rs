@@ -92,8 +92,8 @@ fn the_limit_of_descriptors_is_raised_and_bounds_the_connections() {
     let scratch = Scratch::new("limits");
     let soft = on_the_pair().start(limited(&scratch, "-Sn 64"));
     assert!(metric(&soft, "process_max_fds") > 64, "it may be raised");
-    let hard = on_the_pair().start(limited(&scratch, "-n 200"));
-    assert_eq!(metric(&hard, "process_max_fds"), 200);
+    let hard = on_the_pair().start(limited(&scratch, "-n 264"));
+    assert_eq!(metric(&hard, "process_max_fds"), 264);
     logs(
         &hard,
         &[
@@ -101,7 +101,7 @@ fn the_limit_of_descriptors_is_raised_and_bounds_the_connections() {
             "too few file descriptors",
             "max_connections=4096",
             "most=36",
-            "available=200",
+            "available=264",
         ],
     );
     assert_eq!(metric(&hard, MOST), 36);

@@ -231,7 +231,7 @@ fn attack(to: SocketAddr) {
 
 /// Has clients served on as many threads as there may be: each has descriptors of its own.
 fn start_all_threads(sidecar: &Sidecar) {
-    let enough = 64 * thread::available_parallelism().unwrap().get();
+    let enough = 128 * thread::available_parallelism().unwrap().get().min(16);
     let clients: Vec<Raw> = (0..enough)
         .map(|_| Raw::connect(sidecar.address(), SESSION))
         .collect();

@@ -7,7 +7,7 @@ use crate::raw::{NO_NODE, Raw};
 use crate::testbed::relay::Newcomers;
 
 /// Connections that share a thread before the next is started.
-const SHARED: usize = 32;
+const SHARED: usize = 64;
 
 /// The threads that serve clients.
 fn threads(sidecar: &Sidecar) -> Vec<String> {

@@ -1,11 +1,15 @@
 //! Remembers that an ensemble is down, for all sessions of the process: while it is, one attempt
 //! at a time finds out whether it is back. All others fail at once, but for those that come while it
 //! does: they wait for what it finds.
+//!
+//! Nor do all come at once while it works: a thousand clients that go there in one moment would
+//! overflow the queue of a server's socket, fifty long by default, and whose connection is dropped
+//! there learns of it a second later.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 /// First and longest wait before the next attempt. The longest is short: it is one attempt for the
@@ -19,12 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Over how long those that have waited come.
 const SPREAD: Duration = Duration::from_millis(200);
 
+/// Attempts under way at one time.
+const AT_ONCE: usize = 64;
+
 /// Whether an ensemble may be tried.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Circuit {
     state: Mutex<State>,
     /// An attempt is over.
     over: Notify,
+    turns: Semaphore,
+}
+
+impl Default for Circuit {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            over: Notify::new(),
+            turns: Semaphore::new(AT_ONCE),
+        }
+    }
 }
 
 /// Why an ensemble may not be tried.
@@ -58,13 +76,32 @@ pub(super) struct Attempt<'a> {
     circuit: &'a Circuit,
     /// Whether it is the one that finds out if the ensemble is back.
     probe: Probe,
+    _turn: Option<SemaphorePermit<'a>>,
 }
 
 impl Circuit {
+    /// Leave to try when there is a turn, unless the ensemble is known to be down by then.
+    pub(super) async fn leave(&self) -> Option<Attempt<'_>> {
+        let attempt = self.leave_at_once().await?;
+        if attempt.probe == Probe::UnderWay {
+            // It is the only one.
+            return Some(attempt);
+        }
+        let turn = self.turn().await?;
+        let mut attempt = self.attempt(Instant::now()).ok()?;
+        attempt._turn = Some(turn);
+        Some(attempt)
+    }
+
+    /// A turn to bother a server of the ensemble.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
     /// Leave to try, unless the ensemble is known to be down. Where that is being found out just now,
     /// whoever asks waits for it: the first request of a session must not fail because another's was
     /// there a moment earlier.
-    pub(super) async fn leave(&self) -> Option<Attempt<'_>> {
+    async fn leave_at_once(&self) -> Option<Attempt<'_>> {
         // From here on: what ends between the look and the wait is not missed.
         let over = self.over.notified();
         match self.attempt(Instant::now()) {
@@ -97,6 +134,7 @@ impl Circuit {
         Ok(Attempt {
             circuit: self,
             probe,
+            _turn: None,
         })
     }
 
@@ -167,6 +205,28 @@ mod tests {
         probe.succeeded();
         assert!(!circuit.is_open());
         assert!(circuit.attempt(later).is_ok() && circuit.attempt(later).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_comes_one_after_the_other_and_goes_when_the_first_are_disappointed() {
+        let circuit = Circuit::default();
+        let mut first = Vec::new();
+        for _ in 0..AT_ONCE {
+            first.push(circuit.leave().await.unwrap());
+        }
+        let mut next = Box::pin(circuit.leave());
+        assert!(is_pending(&mut next).await);
+        first.pop().unwrap().succeeded();
+        first.push(next.await.unwrap());
+
+        let mut others = [(); 3].map(|()| Box::pin(circuit.leave()));
+        for other in &mut others {
+            assert!(is_pending(other).await);
+        }
+        first.pop().unwrap().failed(Instant::now());
+        for other in others {
+            assert!(other.await.is_none(), "it is known to be down");
+        }
     }
 
     #[tokio::test(start_paused = true)]

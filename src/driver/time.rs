@@ -30,7 +30,10 @@ impl Driver {
         if timer.deadline() > due {
             timer.as_mut().reset(due);
         }
-        if timer.as_mut().poll(cx).is_pending() {
+        // A timer that is due does not say so to a task whose budget is used up, as it may be in each
+        // poll where there is always more to read.
+        let is_due = due <= self.epoch + Duration::from_micros(self.now.0);
+        if !is_due && timer.as_mut().poll(cx).is_pending() {
             return Ok(false);
         }
         self.timer = None;

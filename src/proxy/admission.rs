@@ -18,12 +18,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
+use super::workers;
 use crate::config::Config;
 use crate::net::Stream;
 use crate::telemetry::{CountedConnection, Outcome, Telemetry};
 
-/// Descriptors for all else: the leg table, listeners, the admin address, questions to servers.
-const OTHERS: u64 = 128;
+/// Descriptors for all else: threads, the leg table, listeners, the admin address, questions to
+/// servers.
+const OTHERS: u64 = workers::DESCRIPTORS + 128;
 
 /// Why a connection is not let in.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -276,7 +278,7 @@ mod tests {
         for (descriptors, expected) in [
             (None, 1000),
             (Some(100_000), 1000),
-            (Some(1024), 448),
+            (Some(1024), 416),
             (Some(100), 1),
         ] {
             assert_eq!(most(&config, descriptors), expected);

@@ -312,8 +312,11 @@ impl Lane<'_> {
     /// for the same operation, and their numbers consecutive. So many at most.
     #[inline]
     fn run(&mut self, bytes: &[u8], most: u32, limit: usize) -> Stretch {
-        let Some((first, plain)) = first_frame(bytes, limit).and_then(|(one, _)| self.turn_to(one))
-        else {
+        let first = first_frame(bytes, limit).and_then(|(first, _)| Request::beginning(first));
+        let Some((first, number, _)) = first else {
+            return Stretch::default();
+        };
+        let Some(plain) = self.turn_to(number) else {
             return Stretch::default();
         };
         let (mut frames, mut rest) = (0, bytes);
@@ -338,11 +341,11 @@ impl Lane<'_> {
 
     /// Keeps one request, if it goes straight.
     fn one(&mut self, payload: &[u8]) -> bool {
-        let Some((xid, _, path)) = Request::beginning(payload) else {
+        let Some((xid, number, path)) = Request::beginning(payload) else {
             return false;
         };
-        let goes = match self.turn_to(payload) {
-            Some((_, plain)) => self.admits(plain, xid, path, payload),
+        let goes = match self.turn_to(number) {
+            Some(plain) => self.admits(plain, xid, path, payload),
             None => false,
         };
         if goes {
@@ -351,16 +354,15 @@ impl Lane<'_> {
         goes
     }
 
-    /// The number and the kind of a request, if those of its operation may go straight.
+    /// What kind of operation this is, if its requests may go straight.
     #[inline]
-    fn turn_to(&mut self, payload: &[u8]) -> Option<(Xid, Plain)> {
-        let (xid, number, _) = Request::beginning(payload)?;
+    fn turn_to(&mut self, number: i32) -> Option<Plain> {
         if number != self.number {
             self.number = number;
             self.op = OpCode::of(number);
             self.plain = Plain::of(self.op);
         }
-        Some((xid, self.plain?))
+        self.plain
     }
 
     /// Whether a request goes home as it came. Not under a number that stands for something else,

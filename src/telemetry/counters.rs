@@ -6,7 +6,7 @@
 //!
 //! # Decisions
 //! * 2026-11: what a thread has counted stays when the thread ends, because a counter must not fall.
-//!   The threads that count are the runtime's workers, of which there is a fixed number.
+//!   The threads that count are the main one and those that serve clients, of which there are few.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
