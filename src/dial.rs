@@ -281,13 +281,12 @@ impl Dialer {
 
     /// Asks a server of an ensemble what it is; `None` when it does not say.
     pub async fn role(&self, ensemble: EnsembleId, peer: &Peer) -> Option<Role> {
-        let ask = async {
-            let _turn = match self.circuits.get(ensemble) {
-                Some(circuit) => circuit.turn().await,
-                None => None,
-            };
-            exchange(self.open_stream(ensemble, peer).await?, *b"srvr").await
+        // Not within the bound: where the role is not known, barriers stay expensive.
+        let _turn = match self.circuits.get(ensemble) {
+            Some(circuit) => circuit.turn().await,
+            None => None,
         };
+        let ask = async { exchange(self.open_stream(ensemble, peer).await?, *b"srvr").await };
         let answer = timeout(self.config.connect_timeout, ask).await.ok()?.ok()?;
         Role::of_srvr(&answer)
     }
