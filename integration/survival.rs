@@ -20,7 +20,7 @@ use crate::ZOONET;
 use crate::patience::{PATIENCE, eventually};
 use crate::puppet::Puppet;
 use crate::testbed::regions;
-use crate::testbed::relay::Relay;
+use crate::testbed::relay::{Newcomers, Relay};
 use crate::testbed::sidecar::{Setup, Sidecar};
 
 /// Home us of the pair, and eu by these servers below `/eu`.
@@ -48,6 +48,22 @@ fn abroad() -> Puppet {
     let puppet = Puppet::kazoo(regions::shared_pair().eu.servers()[0].address(), 20);
     puppet.ask("make /eu");
     puppet
+}
+
+/// A client that reaches the sidecar over the first of two ways, and the other is cut.
+fn by_two_ways(sidecar: &Sidecar) -> (Relay, Relay, Puppet) {
+    let (one, two) = (Relay::to(sidecar.address()), Relay::to(sidecar.address()));
+    two.cut(Newcomers::Refuse);
+    let client = Puppet::kazoo(format!("{},{}", one.address(), two.address()), 6);
+    (one, two, client)
+}
+
+/// Has such a client come over the other way, while its first connection stays half open.
+fn change_ways((one, two, client): &(Relay, Relay, Puppet)) {
+    two.heal();
+    one.cut(Newcomers::Refuse);
+    client.sees("state SUSPENDED");
+    client.sees("state CONNECTED");
 }
 
 /// Waits until the sidecar has logged this once more than so many times.

@@ -38,19 +38,14 @@ fn a_client_that_comes_back_finds_its_session_on_both_sides() {
 fn a_client_whose_connection_is_half_open_takes_over_with_a_new_one() {
     let (_wire, setup) = wired();
     let sidecar = setup.start(ZOONET);
-    let (one, two) = (Relay::to(sidecar.address()), Relay::to(sidecar.address()));
-    two.cut(Newcomers::Refuse);
+    let ways = by_two_ways(&sidecar);
+    let (one, two, client) = &ways;
     let outside = abroad();
-    let hosts = format!("{},{}", one.address(), two.address());
-    let client = Puppet::kazoo(hosts, 6);
     let session = client.ask("session");
     client.ask("ephemeral /half");
     client.ask("ephemeral /eu/half");
     let owner = outside.ask("owner /eu/half");
-    two.heal();
-    one.cut(Newcomers::Refuse);
-    client.sees("state SUSPENDED");
-    client.sees("state CONNECTED");
+    change_ways(&ways);
     assert_eq!(two.traffic().connections, 1);
     assert_eq!(client.ask("session"), session);
     for path in ["/half", "/eu/half"] {
