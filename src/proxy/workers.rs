@@ -94,7 +94,7 @@ impl Workers {
                     started.number += 1;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "cannot start a thread to serve clients");
+                    tracing::error!(%error, "cannot start a thread to serve clients: those there are serve them all");
                     started.failed = Some(Instant::now());
                 }
             }
