@@ -316,6 +316,21 @@ impl RouteMap {
             .filter(move |r| below_or_at(&r.prefix, path).is_some())
     }
 
+    /// Whether one rule owns all paths that start with these bytes: no prefix is as long and starts
+    /// so too, and where a shorter one ends in such a path, these bytes tell.
+    #[must_use]
+    pub fn is_alike_below(&self, start: &[u8]) -> bool {
+        if SYSTEM.starts_with(start) {
+            return false;
+        }
+        let at_or_behind = || self.rules.partition_point(|rule| rule.prefix() < start);
+        self.longest < start.len()
+            || !self
+                .rules
+                .get(at_or_behind())
+                .is_some_and(|rule| rule.prefix.starts_with(start))
+    }
+
     /// The client path that leads to `real` on `ensemble`, if a client has one for it.
     ///
     /// There is none for what a deeper route shadows and for what is outside of all roots.

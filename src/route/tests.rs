@@ -362,6 +362,31 @@ fn the_longest_prefix_wins() {
 }
 
 #[test]
+fn paths_that_begin_alike_have_one_owner_or_a_prefix_is_among_them() {
+    let (mut alike, mut apart) = (0, 0);
+    arbtest::arbtest(|u| {
+        let map = any_map(u)?;
+        for _ in 0..16 {
+            let path = any_wild_path(u)?.into_bytes();
+            let start = &path[..u.int_in_range(0..=path.len())?];
+            let mut prefixes = map.rules().iter().chain([map.system()]).map(Rule::prefix);
+            let found = prefixes.any(|prefix| prefix.starts_with(start));
+            assert_eq!(map.is_alike_below(start), !found, "{start:?} {map:?}");
+            if found {
+                apart += 1;
+                continue;
+            }
+            alike += 1;
+            let longer = [start, any_wild_path(u)?.as_bytes()].concat();
+            assert_eq!(map.route(&longer), map.route(start), "{longer:?} {map:?}");
+            assert_eq!(map.route(&path), map.route(start), "{path:?} {map:?}");
+        }
+        Ok(())
+    });
+    assert!(alike > 0 && apart > 0, "{alike} {apart}");
+}
+
+#[test]
 fn translation_is_reversible_and_never_collides() {
     arbtest::arbtest(|u| {
         let map = any_map(u)?;

@@ -111,6 +111,12 @@ impl Settings {
         }
     }
 
+    /// Where paths go.
+    #[must_use]
+    pub const fn routes(&self) -> &RouteMap {
+        &self.routes
+    }
+
     /// The ensemble client sessions live on.
     #[must_use]
     pub fn home(&self) -> EnsembleId {

@@ -26,7 +26,9 @@ use crate::wire::opcode::{OpCode, Target};
 use crate::wire::request::{self, Request};
 use crate::wire::{Zxid, code, reply};
 
-/// The node whose data lists the real servers; clients that read it would leave the sidecar.
+/// The node whose data lists the real servers; clients that read it would leave the sidecar. It has
+/// two components: with more, paths that begin as it does could not be told by that alone, as
+/// requests that go straight are.
 const CONFIG: &[u8] = b"/zookeeper/config";
 
 /// What is to be done with a request.

@@ -18,19 +18,20 @@
 //! Numbers of requests are consecutive and many come at once, so that a *run* is kept of them and
 //! not each.
 
+mod lane;
+
 use std::collections::VecDeque;
 
 use super::meter::{Meter, Replied};
 use super::pipeline::Owed;
-use super::spread::{Plain, Planner};
-use super::switch::Switch;
+use super::spread::Planner;
 use super::{Phase, Session, Tick};
 use crate::route::EnsembleId;
 use crate::wire::frames::PREFIX;
 use crate::wire::opcode::OpCode;
 use crate::wire::reply::ReplyHeader;
-use crate::wire::request::Request;
 use crate::wire::{Xid, Zxid, code};
+use lane::Lane;
 
 /// Whole frames at the start of some bytes that go on as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,8 +92,9 @@ impl Straight {
     }
 
     /// Takes the replies to the first requests, at the start of these bytes, and has each looked at:
-    /// how far they go, and the largest zxid in them.
-    #[inline]
+    /// how far they go, and the largest zxid in them. Not inlined: what is around it would take the
+    /// registers that its loop needs.
+    #[inline(never)]
     fn answered(
         &mut self,
         bytes: &[u8],
@@ -106,8 +108,7 @@ impl Straight {
         while let Some(run) = self.runs.front_mut() {
             let mut replies = 0;
             while replies < run.requests
-                && let Some((payload, behind)) = first_frame(rest, limit)
-                && let Ok(header) = ReplyHeader::parse(payload)
+                && let Some((header, payload, behind)) = ReplyHeader::first_of(rest, limit)
                 && header.xid == run.first.plus(replies)
             {
                 if header.err != code::OK {
@@ -170,7 +171,7 @@ impl Session {
             if run.frames == 0 {
                 break;
             }
-            meter.asked(lane.number, run.frames, run.payloads());
+            meter.asked(lane.number(), run.frames, run.payloads());
             stretch = stretch.and(run);
         }
         if stretch.frames > 0 {
@@ -248,20 +249,13 @@ impl Session {
 
     #[inline]
     fn lane(&mut self, now: Tick) -> Lane<'_> {
-        Lane {
-            planner: Planner {
-                settings: &self.settings,
-                legs: &self.legs,
-                recursive: &mut self.recursive,
-                touched: &mut self.touched,
-            },
-            switch: &mut self.switch,
-            straight: &mut self.straight,
-            number: OpCode::Ping.number(),
-            op: OpCode::Ping,
-            plain: None,
-            now,
-        }
+        let planner = Planner {
+            settings: &self.settings,
+            legs: &self.legs,
+            recursive: &mut self.recursive,
+            touched: &mut self.touched,
+        };
+        Lane::new(planner, &mut self.switch, &mut self.straight, now)
     }
 
     fn asked_straight(&mut self, now: Tick) {
@@ -292,108 +286,6 @@ impl Session {
                 self.legs.home.push_straight(xid, seq, run.op, run.sent);
             }
         }
-    }
-}
-
-/// Tells which requests go straight, and keeps those.
-struct Lane<'a> {
-    planner: Planner<'a>,
-    switch: &'a mut Switch,
-    straight: &'a mut Straight,
-    now: Tick,
-    /// What the last run asked for: mostly the next asks for the same.
-    number: i32,
-    op: OpCode,
-    plain: Option<Plain>,
-}
-
-impl Lane<'_> {
-    /// Keeps the requests at the start of some bytes that go straight and are alike: what they are
-    /// for the same operation, and their numbers consecutive. So many at most.
-    #[inline]
-    fn run(&mut self, bytes: &[u8], most: u32, limit: usize) -> Stretch {
-        let first = first_frame(bytes, limit).and_then(|(first, _)| Request::beginning(first));
-        let Some((first, number, _)) = first else {
-            return Stretch::default();
-        };
-        let Some(plain) = self.turn_to(number) else {
-            return Stretch::default();
-        };
-        let (mut frames, mut rest) = (0, bytes);
-        while frames < most
-            && let Some((payload, behind)) = first_frame(rest, limit)
-            && let Some((xid, number, path)) = Request::beginning(payload)
-            && number == self.number
-            && xid == first.plus(frames)
-            && self.admits(plain, xid, path, payload)
-        {
-            frames += 1;
-            rest = behind;
-        }
-        if frames > 0 {
-            self.keep(first, frames);
-        }
-        Stretch {
-            frames,
-            bytes: bytes.len() - rest.len(),
-        }
-    }
-
-    /// Keeps one request, if it goes straight.
-    fn one(&mut self, payload: &[u8]) -> bool {
-        let Some((xid, number, path)) = Request::beginning(payload) else {
-            return false;
-        };
-        let goes = match self.turn_to(number) {
-            Some(plain) => self.admits(plain, xid, path, payload),
-            None => false,
-        };
-        if goes {
-            self.keep(xid, 1);
-        }
-        goes
-    }
-
-    /// What kind of operation this is, if its requests may go straight.
-    #[inline]
-    fn turn_to(&mut self, number: i32) -> Option<Plain> {
-        if number != self.number {
-            self.number = number;
-            self.op = OpCode::of(number);
-            self.plain = Plain::of(self.op);
-        }
-        self.plain
-    }
-
-    /// Whether a request goes home as it came. Not under a number that stands for something else,
-    /// or may be one of zoonet's own: these are negative.
-    #[inline(always)]
-    fn admits(&mut self, plain: Plain, xid: Xid, path: &[u8], payload: &[u8]) -> bool {
-        if xid.0 < 0 {
-            return false;
-        }
-        let Some(to) = self.planner.unchanged(plain, path) else {
-            return false;
-        };
-        let home = self.planner.settings.home();
-        if to != home {
-            return false;
-        }
-        if self.switch.elides() {
-            let op = self.op;
-            self.switch.asked(home, &Request { xid, op, payload });
-        }
-        self.planner.touched.note(path);
-        true
-    }
-
-    fn keep(&mut self, first: Xid, requests: u32) {
-        self.straight.push(Run {
-            first,
-            requests,
-            op: self.op,
-            sent: self.now,
-        });
     }
 }
 

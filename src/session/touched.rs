@@ -5,9 +5,14 @@
 //! Where that cannot tell, or there are too many, the client counts as concerned: it is
 //! disconnected without need, which it survives, rather than left with a path that has moved.
 
+mod beginning;
+
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 
 use crate::route::at_or_below;
+use beginning::Extent;
+pub(super) use beginning::{Beginning, Edges};
 
 /// How many are kept.
 const MOST: usize = 256;
@@ -15,58 +20,78 @@ const MOST: usize = 256;
 /// Bytes of the longest that is kept.
 const LONGEST: usize = 1024;
 
+/// How many beginnings are known without a search.
+const RECENT: usize = 4;
+
 /// The beginnings of the paths used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Touched {
     beginnings: BTreeSet<Vec<u8>>,
-    /// What is kept of the path used last: most requests stay where the one before was.
-    last: Vec<u8>,
-    known_by: KnownBy,
     everything: bool,
+    recent: Recent,
 }
 
-/// How to know a path that begins as the one used last did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum KnownBy {
-    /// No way: none was used yet.
-    #[default]
-    Nothing,
-    /// It starts with two components and a slash.
-    Start,
-    /// It is the same path.
-    All,
+/// How the last paths begin, the very last first: most requests stay there, or come back soon. Only
+/// a short way to what is known, so that sessions which differ in this are the same.
+#[derive(Clone, Debug, Default)]
+struct Recent(Vec<Beginning>);
+
+impl PartialEq for Recent {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Recent {}
+
+impl Hash for Recent {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Touched {
     /// Takes note of a path.
     #[inline]
     pub(super) fn note(&mut self, path: &[u8]) {
-        let start = match self.known_by {
-            KnownBy::Nothing => None,
-            KnownBy::Start => path.get(..self.last.len()),
-            KnownBy::All => Some(path),
-        };
-        let known = start.is_some_and(|start| equal(start, &self.last));
-        if !known {
+        if self.shared(path).is_none() {
             self.note_another(path);
         }
     }
 
+    /// How the path noted last begins, if this one begins so too: nothing has to be noted of it then.
+    #[inline]
+    pub(super) fn shared(&self, path: &[u8]) -> Option<&Beginning> {
+        self.recent
+            .0
+            .first()
+            .filter(|beginning| beginning.holds(path))
+    }
+
     #[inline(never)]
     fn note_another(&mut self, path: &[u8]) {
+        let recent = &mut self.recent.0;
+        if let Some(at) = recent.iter().position(|known| known.holds(path)) {
+            if let Some(up_to_it) = recent.get_mut(..=at) {
+                up_to_it.rotate_right(1);
+            }
+            return;
+        }
         let end = end_of_beginning(path);
         let beginning = end.and_then(|end| path.get(..end)).unwrap_or(path);
         if beginning.len() > LONGEST {
             self.everything = true;
+            recent.clear();
             return;
         }
-        let (last, known_by) = match end.and_then(|end| path.get(..=end)) {
-            Some(start) => (start, KnownBy::Start),
-            None => (path, KnownBy::All),
+        let mut reused = if recent.len() < RECENT {
+            Beginning::default()
+        } else {
+            recent.pop().unwrap_or_default()
         };
-        self.known_by = known_by;
-        self.last.clear();
-        self.last.extend_from_slice(last);
+        match end.and_then(|end| path.get(..=end)) {
+            Some(start) => reused.become_that_of(start, Extent::All),
+            None => reused.become_that_of(path, Extent::One),
+        }
+        recent.insert(0, reused);
         if !self.everything && !self.beginnings.contains(beginning) {
             self.everything = self.beginnings.len() >= MOST;
             self.beginnings.insert(beginning.to_vec());
@@ -81,31 +106,6 @@ impl Touched {
         };
         self.everything || self.beginnings.iter().any(within)
     }
-}
-
-/// Whether these are the same bytes. Most beginnings are so short that the call of a function costs
-/// more than the look at their first and last bytes.
-#[inline]
-fn equal(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    match one.len() {
-        8..=16 => ends::<8>(one) == ends(other),
-        17..=32 => ends::<16>(one) == ends(other),
-        _ => whole(one, other),
-    }
-}
-
-#[inline]
-const fn ends<const N: usize>(bytes: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
-    (bytes.first_chunk(), bytes.last_chunk())
-}
-
-#[cold]
-#[inline(never)]
-fn whole(one: &[u8], other: &[u8]) -> bool {
-    one == other
 }
 
 /// Where the first two components end, if there are more.
@@ -143,25 +143,58 @@ mod tests {
     }
 
     #[test]
-    fn beginnings_of_all_lengths_are_told_apart() {
-        for length in 0..70 {
-            let one = vec![b'a'; length];
-            assert!(equal(&one, &one.clone()));
-            assert!(!equal(&one, &vec![b'a'; length + 1]));
-            for at in 0..length {
-                let mut other = one.clone();
-                other[at] = b'b';
-                assert!(!equal(&one, &other), "{length} bytes, other at {at}");
-            }
-        }
-    }
-
-    #[test]
     fn a_path_too_long_to_be_kept_counts_as_all() {
         let mut touched = Touched::default();
         touched.note(&vec![b'x'; LONGEST + 1]);
-        assert_eq!(touched.known_by, KnownBy::Nothing);
+        assert!(touched.recent.0.is_empty());
         assert!(touched.any_below(b"/never"));
+    }
+
+    #[test]
+    fn what_is_shared_is_shared_with_the_path_noted_last() {
+        let mut touched = Touched::default();
+        assert!(touched.shared(b"").is_none());
+        touched.note(b"/a/b/c");
+        assert!(touched.shared(b"/a/b/d").is_some());
+        for other in ["/a/b", "/a/c/b", "/a/b2/c"] {
+            assert!(touched.shared(other.as_bytes()).is_none(), "{other}");
+        }
+        let long = [b"/".as_slice(), &[b'x'; LONGEST]].concat();
+        touched.note(&long);
+        assert!(touched.shared(&long).is_none(), "it is not kept");
+        assert!(touched.shared(b"/a/b/d").is_none(), "it is not the last");
+        touched.note(b"/a");
+        assert!(touched.shared(b"/a").is_some_and(Beginning::is_one_path));
+        assert!(touched.shared(b"/a/b/c").is_none());
+    }
+
+    #[test]
+    fn of_many_paths_the_last_few_are_known_without_a_search() {
+        let mut touched = Touched::default();
+        let paths = [
+            "/a/b/c", "/a/b", "/a/d/c", "/e", "/f/g/h", "/i", "/f/g/h", "/e",
+        ];
+        let mut used: Vec<&str> = Vec::new();
+        for path in paths.iter().chain(&paths).chain(paths.iter().rev()) {
+            touched.note(path.as_bytes());
+            used.retain(|other| other != path);
+            used.insert(0, path);
+            for other in paths {
+                let shared = touched.shared(other.as_bytes());
+                assert_eq!(shared.is_some(), other == *path, "{other} behind {path}");
+                let known = touched.any_below(other.as_bytes());
+                assert!(known || !used.contains(&other), "{other}");
+            }
+            let recent = touched.recent.0.iter();
+            let last = used.iter().take(RECENT);
+            assert!(
+                recent
+                    .zip(last)
+                    .all(|(known, path)| known.holds(path.as_bytes()))
+            );
+            assert_eq!(touched.recent.0.len(), used.len().min(RECENT));
+        }
+        assert!(!touched.any_below(b"/i/j") && !touched.any_below(b"/a/e"));
     }
 
     #[test]

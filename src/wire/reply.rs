@@ -1,5 +1,6 @@
 //! A server's frame, looked at and patched in place; and the replies zoonet itself authors.
 
+use super::frames::PREFIX;
 use super::jute::{Reader, Writer, patch_long};
 use super::{SessionId, WireFault, Xid, Zxid, code};
 
@@ -45,6 +46,22 @@ impl ReplyHeader {
             zxid: Zxid(reader.long("zxid")?),
             err: reader.int("err")?,
         })
+    }
+
+    /// As [`Self::parse`], of the frame at the start of some bytes if that is there as a whole: with
+    /// its payload, and what is behind it.
+    #[inline]
+    #[must_use]
+    pub fn first_of(bytes: &[u8], limit: usize) -> Option<(Self, &[u8], &[u8])> {
+        let (start, behind) = bytes.split_first_chunk::<{ PREFIX + HEADER }>()?;
+        let (length, start) = start.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        if length > limit {
+            return None;
+        }
+        let (_, behind) = behind.split_at_checked(length.wrapping_sub(HEADER))?;
+        let payload = bytes.get(PREFIX..PREFIX + length)?;
+        Some((Self::parse(start).ok()?, payload, behind))
     }
 
     /// Whether this answer to an ordered operation shows that it was ordered. Failed updates are

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::frames::PREFIX;
 use super::jute::{Reader, Writer};
 use super::multi::Operations;
 use super::opcode::{Arms, OpCode};
@@ -55,6 +56,33 @@ impl<'a> Request<'a> {
         // That of null is more than there is.
         let length = usize::try_from(reader.int("path").ok()?.cast_unsigned()).ok()?;
         Some((xid, number, record.get(..length)?))
+    }
+
+    /// The head of a payload under this number, as [`Self::first_of`] has it.
+    #[inline]
+    #[must_use]
+    pub fn head(xid: Xid, number: i32) -> u64 {
+        u64::from(xid.0.cast_unsigned()) << 32 | u64::from(number.cast_unsigned())
+    }
+
+    /// As [`Self::beginning`], of the frame at the start of some bytes if that is there as a whole,
+    /// and what is behind it. The number and that of the operation are one: many requests that
+    /// differ in little are told apart with few comparisons.
+    #[inline]
+    #[must_use]
+    pub fn first_of(bytes: &'a [u8], limit: usize) -> Option<(u64, &'a [u8], &'a [u8])> {
+        const START: usize = PREFIX + HEADER + 4;
+        let (start, behind) = bytes.split_first_chunk::<START>()?;
+        let (length, start) = start.split_first_chunk()?;
+        let (head, start) = start.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        if length > limit {
+            return None;
+        }
+        let (record, behind) = behind.split_at_checked(length.wrapping_sub(START - PREFIX))?;
+        let path = u32::from_be_bytes(*start.first_chunk()?);
+        let path = record.get(..usize::try_from(path).ok()?)?;
+        Some((u64::from_be_bytes(*head), path, behind))
     }
 
     /// The number of the operation in a payload, without a look at what it means.

@@ -10,6 +10,7 @@ use zoonet::route::EnsembleId;
 use zoonet::session::{Loss, Origin, Output, ParkedLeg, Session, Settings, Tick, Verdict};
 use zoonet::wire::SessionId;
 use zoonet::wire::connect::Credentials;
+use zoonet::wire::frames::PREFIX;
 
 use crate::memory::{Used, measured};
 use crate::shape;
@@ -197,6 +198,37 @@ impl Bed {
                 // The driver is done with it but for its last words.
                 self.closed = true;
                 self.legs.iter_mut().for_each(Leg::forget);
+            }
+        }
+    }
+
+    /// Frames of the client's that are read at once: those go straight that may, and nothing but
+    /// those.
+    pub(crate) fn client_frames(&mut self, payloads: &[Vec<u8>]) {
+        let mut rest = payloads;
+        while let [first, behind @ ..] = rest
+            && self.reads_client()
+        {
+            let bytes: Vec<u8> = rest
+                .iter()
+                .flat_map(|payload| judge::framed(payload))
+                .collect();
+            let straight =
+                self.call(|session, now| session.straight_requests(&bytes, now, &mut ()));
+            let frames = usize::try_from(straight.frames).expect("there are not that many");
+            let (passed, left) = rest.split_at(frames);
+            let sizes = passed.iter().map(|payload| payload.len() + PREFIX);
+            assert_eq!(straight.bytes, sizes.sum::<usize>());
+            for payload in passed {
+                tell(|| format!("client sends straight {payload:?}"));
+                judge::may_go_straight(payload, self.settings());
+                self.client.asks(payload);
+                self.leg_receives(self.settings().home(), &judge::framed(payload));
+            }
+            rest = left;
+            if frames == 0 {
+                self.client_frame(first);
+                rest = behind;
             }
         }
     }

@@ -42,7 +42,7 @@ pub(crate) fn begin(u: &mut Unstructured<'_>, servers: Servers) -> Result<Bed> {
 }
 
 fn step(mut bed: Bed, last: &mut Vec<u8>, u: &mut Unstructured<'_>) -> Result<Bed> {
-    match u.int_in_range(0..=15)? {
+    match u.int_in_range(0..=17)? {
         0..=3 => {
             *last = generate::request(xid(u)?, u)?;
             bed.client_frame(last);
@@ -62,6 +62,7 @@ fn step(mut bed: Bed, last: &mut Vec<u8>, u: &mut Unstructured<'_>) -> Result<Be
             }
         }
         7 => bed.client_frame(&generate::ping()),
+        16 | 17 => bed.client_frames(&many(u)?),
         8..=11 => {
             let ensemble = EnsembleId::new(u.int_in_range(0..=maps::ENSEMBLES - 1)?);
             for _ in 0..u.int_in_range(1..=8)? {
@@ -76,6 +77,33 @@ fn step(mut bed: Bed, last: &mut Vec<u8>, u: &mut Unstructured<'_>) -> Result<Be
         _ => respond::happens(&mut bed, u)?,
     }
     Ok(bed)
+}
+
+/// Requests that come at once and are mostly alike: their numbers go up, and here and there one is
+/// for another path, or is none.
+fn many(u: &mut Unstructured<'_>) -> Result<Vec<Vec<u8>>> {
+    let first = xid(u)?;
+    let mut last = generate::request(first, u)?;
+    let mut payloads = vec![last.clone()];
+    for ahead in 1..=u.int_in_range(1..=12)? {
+        let next = first.wrapping_add(ahead);
+        match u.int_in_range(0..=15)? {
+            0 => last = generate::request(next, u)?,
+            1 => last = broken(last, u)?,
+            2 => {
+                let at = u.int_in_range(0..=last.len())?;
+                if let Some(byte) = last.get_mut(at) {
+                    *byte = u.arbitrary()?;
+                }
+            }
+            _ => {}
+        }
+        if let Some(place) = last.first_chunk_mut() {
+            *place = next.to_be_bytes();
+        }
+        payloads.push(last.clone());
+    }
+    Ok(payloads)
 }
 
 /// Numbers clients use: small ones, again and again, and those that mean something.

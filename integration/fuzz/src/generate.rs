@@ -6,11 +6,14 @@ use zoonet::wire::jute::Writer;
 use crate::shape::{self, Field, STAT, number};
 
 /// Paths that mean something to one of the maps, or to nobody.
-const PATHS: [&[u8]; 30] = [
+const PATHS: [&[u8]; 33] = [
     b"/",
     b"",
     b"/a",
     b"/a/b/c",
+    b"/a/b/away",
+    b"/apps/config/flags",
+    b"/one/path",
     b"/eu",
     b"/eu/",
     b"/eu/x",

@@ -29,6 +29,7 @@ const NESTED: &[Line] = &[
     ("/eu", 1, None),
     ("/eu/deep", 2, None),
     ("/eu/deep/home", 0, None),
+    ("/a/b/away", 1, None),
     ("/old", 1, Some("/app")),
     ("/all", 3, Some("/")),
 ];

@@ -41,6 +41,13 @@ pub(crate) mod number {
     pub(crate) const MULTI_READ: i32 = 22;
     pub(crate) const AUTH: i32 = 100;
     pub(crate) const CLOSE: i32 = -11;
+    pub(crate) const GET_DATA: i32 = 4;
+
+    /// What makes a znode under a name of its own or one that the server makes longer.
+    pub(crate) const CREATES: [i32; 4] = [1, 15, 19, 21];
+
+    /// What is about no more than the path it starts with, and deletes nothing.
+    pub(crate) const OF_ONE_PATH: [i32; 12] = [1, 3, 4, 5, 6, 7, 8, 9, 12, 15, 19, 21];
 }
 
 /// Every operation of ZooKeeper 3.4 to 3.9.

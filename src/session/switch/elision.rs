@@ -217,7 +217,8 @@ pub(super) enum News {
     Untold,
 }
 
-/// Whether a reply may show what changed without a change of its Stat, or without a transaction.
+/// Whether a reply may show what changed without a change of its Stat, or without a transaction. The
+/// first component of a path tells: requests that begin alike are looked at once.
 #[inline(never)]
 pub(super) fn is_untold(request: &Request<'_>) -> bool {
     request.path().is_some_and(|path| at_or_below(path, SYSTEM))

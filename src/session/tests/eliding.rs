@@ -321,6 +321,24 @@ fn what_zookeeper_keeps_for_itself_is_always_news() {
     assert!(!bed.elides("/eu/x", EU));
 }
 
+/// ... however many are asked for at once.
+#[test]
+fn what_zookeeper_keeps_for_itself_is_news_among_many() {
+    for (path, news) in [("/zookeeper/quota/x", true), ("/x/quota/x", false)] {
+        let mut bed = bed(Shown::Stat);
+        assert!(bed.elides("/x/y", HOME));
+        let frames: Vec<u8> = (1..=5)
+            .flat_map(|xid| request::of_path(Xid(xid), OpCode::GetData, path.as_bytes(), &[0]))
+            .collect();
+        let stretch = bed.session.straight_requests(&frames, bed.now, &mut ());
+        assert_eq!(stretch.frames, 5);
+        for xid in 1..=5 {
+            bed.shows(xid, HOME, 5, 60);
+        }
+        assert_eq!(bed.elides("/eu/x", EU), !news, "{path}");
+    }
+}
+
 /// ... nor for the update behind it.
 #[test]
 fn an_update_in_flight_is_not_taken_for_the_one_behind_it() {

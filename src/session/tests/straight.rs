@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::bed::*;
+use crate::wire::frames::PREFIX;
 use crate::wire::jute::Writer;
 use crate::wire::request;
 use crate::wire::{Xid, code};
@@ -92,6 +93,138 @@ fn what_needs_a_closer_look_ends_a_stretch() {
     }
 }
 
+/// A session that reads at home but for what is below this.
+fn all_but(prefix: &[u8]) -> Bed {
+    let rules = vec![(b"/".to_vec(), HOME, None), (prefix.to_vec(), EU, None)];
+    let routes = RouteMap::new(HOME, rules).unwrap();
+    Bed::with(
+        Settings::new(routes, vec![Policy::default(); 2]),
+        Origin::New,
+    )
+}
+
+#[test]
+fn a_path_that_goes_elsewhere_is_found_among_many_that_begin_alike() {
+    for length in 4..80 {
+        // Where they begin alike, and where they do not, at each byte.
+        let home = format!(
+            "/{}/{}",
+            "a".repeat(length / 2 - 1),
+            "b".repeat(length.div_ceil(2) - 1)
+        );
+        let another = (1..home.len())
+            .filter(|at| home.as_bytes()[*at] != b'/')
+            .map(|at| {
+                let mut another = home.clone();
+                another.replace_range(at..=at, "x");
+                another
+            });
+        for other in another.chain([format!("{home}/x")]) {
+            let at_home = [
+                get(1, &format!("{home}/1")),
+                get(2, &format!("{home}/22")),
+                get(3, &format!("{home}/3")),
+            ];
+            for below in ["", "/1"] {
+                let elsewhere = [
+                    get(4, &format!("{other}{below}")),
+                    get(5, &format!("{home}/5")),
+                ];
+                let frames = [&at_home[..], &elsewhere].concat();
+                assert_eq!(
+                    asked(&mut all_but(other.as_bytes()), &frames),
+                    3,
+                    "{home} {other}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_path_of_its_own_stands_for_no_other() {
+    for length in 1..40 {
+        let home = format!("/{}", "a".repeat(length));
+        for other in [
+            format!("{home}a"),
+            format!("{home}/a"),
+            format!("/b{}", &home[2..]),
+        ] {
+            let frames = [
+                get(1, &home),
+                get(2, &home),
+                get(3, &home),
+                get(4, &other),
+                get(5, &home),
+            ];
+            assert_eq!(
+                asked(&mut all_but(other.as_bytes()), &frames),
+                3,
+                "{home} {other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn numbers_go_up_to_the_largest() {
+    let last = i32::MAX;
+    let frames = [last - 2, last - 1, last, i32::MIN, i32::MIN + 1].map(|xid| get(xid, "/a/b/c"));
+    assert_eq!(asked(&mut Bed::new(), &frames), 3);
+    let frames = [5, 6, 7, 9, 10, 8].map(|xid| get(xid, "/a/b/c"));
+    assert_eq!(asked(&mut Bed::new(), &frames), 6, "in runs");
+}
+
+#[test]
+fn a_frame_above_its_limit_does_not_go_though_it_is_whole() {
+    let mut settings = settings();
+    (settings.frame_limit, settings.reply_limit) = (64, 64);
+    let sized = |xid, size| {
+        let record = vec![0; size - get(xid, "/a/b/c").len() + 1];
+        request::of_path(Xid(xid), OpCode::GetData, b"/a/b/c", &record)
+    };
+    for above in [false, true] {
+        let mut bed = Bed::with(settings.clone(), Origin::New);
+        let third = sized(3, PREFIX + 64 + usize::from(above));
+        let frames = [
+            sized(1, PREFIX + 64),
+            get(2, "/a/b/c"),
+            third,
+            get(4, "/a/b/c"),
+        ];
+        assert_eq!(asked(&mut bed, &frames), if above { 2 } else { 4 });
+        let body = |xid, size| {
+            let header = Writer::default().int(xid).long(1).int(0);
+            header.raw(&vec![0; size - 16]).finish()
+        };
+        let replies = [body(1, 64), body(2, 64 + usize::from(above))];
+        assert_eq!(
+            answered(&mut bed, HOME, &replies),
+            if above { 1 } else { 2 }
+        );
+    }
+}
+
+#[test]
+fn many_that_begin_alike_are_no_reason_to_read_on() {
+    let mut bed = Bed::new();
+    let mut long = get(4, "/a/b/c");
+    long[..4].copy_from_slice(&i32::MAX.to_be_bytes());
+    let mut behind_its_end = get(4, "/a/b/c");
+    behind_its_end[12..16].copy_from_slice(&1_000_i32.to_be_bytes());
+    let other = request::of_path(Xid(4), OpCode::Delete, b"/a/b/c", &[0; 4]);
+    let begun = get(4, "/a/b/c")[..20].to_vec();
+    let mut short = Writer::default().int(4).finish();
+    short.extend(get(5, "/a/b/c"));
+    for frame in [long, behind_its_end, other, short] {
+        let frames = [get(1, "/a/b/c"), get(2, "/a/b/d"), get(3, "/a/b/e"), frame];
+        assert_eq!(asked(&mut Bed::new(), &frames), 3);
+    }
+    let bytes = [get(1, "/a/b/c"), get(2, "/a/b/d"), begun].concat();
+    let stretch = bed.session.straight_requests(&bytes, bed.now, &mut ());
+    assert_eq!(stretch.frames, 2);
+}
+
 #[test]
 fn nothing_goes_straight_where_the_rule_has_a_say() {
     let mut bed = Bed::with_leg();
@@ -138,7 +271,7 @@ fn no_more_go_than_may_be_outstanding() {
     let mut bed = Bed::with(settings, Origin::New);
     bed.client(&request::ping());
     bed.client(&request::ping());
-    let frames: Vec<_> = (1..9).map(|xid| get(xid, "/a")).collect();
+    let frames: Vec<_> = (1..9).map(|xid| get(xid, "/a/b/c")).collect();
     assert_eq!(asked(&mut bed, &frames), 3, "two pings are");
     assert!(!bed.session.wants_client());
     assert_eq!(asked(&mut bed, &frames[3..]), 0);

@@ -129,7 +129,20 @@ fn rooted() -> Settings {
     let rules = vec![
         (b"/".to_vec(), EU, None),
         (b"/a".to_vec(), HOME, None),
+        (b"/a/b/here".to_vec(), HOME, Some(b"/below".to_vec())),
         (b"/here".to_vec(), HOME, Some(b"/there".to_vec())),
+    ];
+    let routes = RouteMap::new(HOME, rules).unwrap();
+    Settings::new(routes, vec![Policy::default(); 2])
+}
+
+/// Where what is below one znode goes several ways.
+fn deep() -> Settings {
+    let rules = vec![
+        (b"/".to_vec(), HOME, None),
+        (b"/a/b/d".to_vec(), EU, None),
+        (b"/services".to_vec(), EU, None),
+        (b"/services/locks".to_vec(), HOME, None),
     ];
     let routes = RouteMap::new(HOME, rules).unwrap();
     Settings::new(routes, vec![Policy::default(); 2])
@@ -189,12 +202,16 @@ impl Life {
             "/a/b/c",
             "/a/b/d",
             "/b",
+            "/services/locks/one",
+            "/services/locks/other",
+            "/services/lock",
+            "/a/b/here",
             "/eu/a",
             "/here/x",
             "/old/x",
             "/zookeeper/config",
         ];
-        let home = &paths[..3];
+        let home = &paths[..5];
         let among = if u.ratio(3, 4)? { home } else { &paths };
         let path = u.choose(among)?;
         let path = path.as_bytes();
@@ -425,7 +442,7 @@ fn without_empty(seen: &Seen) -> BTreeMap<EnsembleId, Vec<u8>> {
     legs.map(|(to, bytes)| (*to, bytes.clone())).collect()
 }
 
-const MAPS: [fn() -> Settings; 5] = [settings, single, rooted, eliding, eliding_by_header];
+const MAPS: [fn() -> Settings; 6] = [settings, single, rooted, deep, eliding, eliding_by_header];
 
 #[test]
 fn straight_or_one_by_one_is_the_same() {

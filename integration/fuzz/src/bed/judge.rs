@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use zoonet::session::Settings;
 use zoonet::wire::jute::Writer;
 
 use crate::shape::{self, Cursor, number};
@@ -31,6 +32,29 @@ struct Owed {
     /// What a reply that echoes a path has to call it.
     path: Option<Vec<u8>>,
     is_whole: bool,
+}
+
+/// A request of which the session has looked at no more than it had to: one about the one path it
+/// starts with, that home owns under this name.
+pub(super) fn may_go_straight(payload: &[u8], settings: &Settings) {
+    assert!(payload.len() <= settings.frame_limit, "too long");
+    let mut cursor = Cursor(payload);
+    let (xid, operation, path) = (cursor.int(), cursor.int(), cursor.text());
+    assert!(
+        xid.is_some_and(|xid| xid >= 0),
+        "a number of its own meaning"
+    );
+    let (operation, path) = (operation.expect("it has one"), path.expect("it has one"));
+    assert!(number::OF_ONE_PATH.contains(&operation), "{operation}");
+    assert!(operation != number::GET_DATA || path != b"/zookeeper/config");
+    let mut owners = vec![settings.routes().route(path)];
+    if number::CREATES.contains(&operation) {
+        owners.push(settings.routes().route_sequential(path));
+    }
+    for rule in owners {
+        assert_eq!(rule.ensemble(), settings.home(), "{path:?}");
+        assert!(rule.is_identity(), "{path:?}");
+    }
 }
 
 /// The client's side of the connection.
