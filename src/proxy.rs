@@ -201,7 +201,7 @@ impl Proxy {
         }
     }
 
-    /// Serves clients, for ever. Each has a task of its own, which goes on when this is dropped.
+    /// Serves clients, for ever. Each has tasks of its own, which go on when this is dropped.
     pub async fn serve(&self, listener: Listener) {
         tokio::select! {
             biased;
@@ -250,20 +250,29 @@ impl Proxy {
         }
     }
 
-    /// Gives a client a task.
+    /// Gives a client a task, and another one once it has a session: what a handshake takes is not
+    /// kept for as long as that lasts, and is not in the way of each request.
     fn take_in(&self, client: Stream, peer: Option<SocketAddr>, admitted: Admitted) {
-        let (current, stopping) = (self.current.clone(), self.connections.clone());
+        let (current, connections) = (self.current.clone(), self.connections.clone());
         let (client, seat) = (client.detach(), self.workers.seat());
         let runtime = seat.as_ref().map(|seat| seat.runtime.clone());
-        let serve = async move {
-            if let Err(turned) = client::serve(client, &current, &stopping).await {
-                turn_away(&turned, peer, &current.get());
+        let greet = async move {
+            let shared = current.get();
+            match client::greet(client, &shared).await {
+                Ok(Some(granted)) => {
+                    let counted = connections.token();
+                    drop(tokio::spawn(async move {
+                        client::serve(granted, &current, &connections).await;
+                        drop((admitted, seat, counted));
+                    }));
+                }
+                Ok(None) => {}
+                Err(turned) => turn_away(&turned, peer, &current.get()),
             }
-            drop((admitted, seat));
         };
         match runtime {
-            Some(runtime) => drop(self.connections.spawn_on(serve, &runtime)),
-            None => drop(self.connections.spawn(serve)),
+            Some(runtime) => drop(self.connections.spawn_on(greet, &runtime)),
+            None => drop(self.connections.spawn(greet)),
         }
     }
 }

@@ -17,7 +17,8 @@ use super::{Current, Shared, forget, words};
 use crate::dial::{Unreachable, read_rest};
 use crate::driver::{Driver, End, Links};
 use crate::net::{Detached, Peer, Stream};
-use crate::session::{Origin, Session, Tick};
+use crate::registry::Place;
+use crate::session::{Origin, ParkedLeg, Session, Tick};
 use crate::telemetry::{Outcome, Watcher, scope};
 use crate::tls::{Acceptor, TlsFault};
 use crate::wire::connect::{ConnectRequest, ConnectResponse, Credentials};
@@ -88,13 +89,42 @@ impl From<io::Error> for Turned {
     }
 }
 
-/// Serves a client until its connection ends.
-pub(super) async fn serve(
+/// A client with the session that home has granted it.
+pub(super) struct Granted {
+    client: Stream,
+    home: (Stream, Peer),
+    me: Credentials,
+    origin: Origin,
+    place: Place,
+    legs: Vec<ParkedLeg>,
+}
+
+impl Granted {
+    /// Takes the session's place, once whoever had it is gone.
+    async fn new(
+        client: Stream,
+        home: (Stream, Peer),
+        me: Credentials,
+        origin: Origin,
+        shared: &Shared,
+    ) -> Self {
+        let (place, legs) = shared.registry.enter(me.session, me.password).await;
+        Self {
+            client,
+            home,
+            me,
+            origin,
+            place,
+            legs,
+        }
+    }
+}
+
+/// Does what a client asks before it has a session; with one, the rest is to be done.
+pub(super) async fn greet(
     client: io::Result<Detached>,
-    current: &Current,
-    connections: &TaskTracker,
-) -> Result<(), Turned> {
-    let shared = &*current.get();
+    shared: &Shared,
+) -> Result<Option<Granted>, Turned> {
     let client = client?.attach()?;
     client.set_nodelay()?;
     let bound = shared.config.handshake_timeout;
@@ -104,19 +134,19 @@ pub(super) async fn serve(
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(mut client) = secured else {
-        return Ok(());
+        return Ok(None);
     };
     let first = timeout_at(deadline, first_bytes(&mut client))
         .await
         .map_err(|_| Turned::Slow(bound))??;
     let Some(first) = first else {
         shared.telemetry.connection(Outcome::Silent);
-        return Ok(());
+        return Ok(None);
     };
     if let Some(word) = Word::parse(first) {
         words::answer(client, word, shared).await?;
         shared.telemetry.connection(Outcome::Word);
-        return Ok(());
+        return Ok(None);
     }
     let rest = read_rest(&mut client, first.to_vec(), HANDSHAKE_LIMIT);
     let handshake = timeout_at(deadline, rest)
@@ -139,17 +169,19 @@ pub(super) async fn serve(
                 Origin::Attached
             };
             shared.telemetry.connection(Outcome::Session(origin));
+            let of = || scope::session(me.session, peer);
+            tracing::debug!(parent: &of(), timeout = me.timeout, ?origin, "session attached");
             let home = (attached.stream, attached.peer);
-            drive(client, home, (me, origin), current, connections).await;
+            Ok(Some(Granted::new(client, home, me, origin, shared).await))
         }
         ConnectResponse::Refused => {
             tracing::info!(parent: &scope::session(request.session, peer), "home refused the session");
             client.shutdown().await?;
             shared.telemetry.connection(Outcome::Refused);
             end_legs(&request, shared).await;
+            Ok(None)
         }
     }
-    Ok(())
 }
 
 /// What is logged until home has answered is logged in this.
@@ -188,18 +220,18 @@ async fn first_bytes(client: &mut Stream) -> io::Result<Option<[u8; PREFIX]>> {
 }
 
 /// Serves a session that home has granted until its connection ends.
-async fn drive(
-    client: Stream,
-    (home, peer): (Stream, Peer),
-    (me, origin): (Credentials, Origin),
-    current: &Current,
-    connections: &TaskTracker,
-) {
+pub(super) async fn serve(granted: Granted, current: &Current, connections: &TaskTracker) {
+    let Granted {
+        client,
+        home: (home, peer),
+        me,
+        origin,
+        place,
+        legs,
+    } = granted;
     let (id, address) = (me.session, client.address());
     let of = || scope::session(id, address);
-    tracing::debug!(parent: &of(), timeout = me.timeout, ?origin, "session attached");
-    let (place, legs) = current.get().registry.enter(id, me.password).await;
-    // From here on commands arrive. What was said before, during the handshake, is seen here.
+    // Since it has its place, commands arrive. What was said before, during the handshake, is seen here.
     let shared = &*current.get();
     let mut session = Session::new(shared.settings(), me, origin, Tick::default());
     session.resume(legs, Tick::default());
