@@ -25,7 +25,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::dial::Dialer;
 use crate::net::{Peer, Stream};
-use crate::registry::{Command, Mailbox, Report};
+use crate::registry::{Command, Mailbox, Reader, Report};
 use crate::route::EnsembleId;
 use crate::session::{ClientFault, Loss, Output, Session, Tick};
 use crate::telemetry::{CountedLeg, Ending, Holdings, Tallies, Watcher};
@@ -101,7 +101,7 @@ pub(crate) struct Driver {
     timer: Option<Pin<Box<Sleep>>>,
     epoch: Instant,
     now: Tick,
-    mailbox: Arc<Mailbox>,
+    mailbox: Reader,
     /// Set once the session has ended: what is left is written until then.
     closing: Option<Instant>,
     watcher: Watcher,
@@ -135,7 +135,7 @@ impl Driver {
             timer: None,
             epoch,
             now: Tick::default(),
-            mailbox,
+            mailbox: Reader::new(mailbox),
             closing: None,
             holdings: watcher.telemetry().holdings(),
             watcher,
@@ -152,7 +152,7 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let pumped = self.pump(cx);
+        let pumped = pipe::with_scratch(|scratch| self.pump(scratch, cx));
         self.holdings.update(&self.session);
         let end = ready!(pumped);
         self.session.part(self.now);
@@ -162,7 +162,7 @@ impl Driver {
         Poll::Ready(end)
     }
 
-    fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn pump(&mut self, scratch: &mut [u8], cx: &mut Context<'_>) -> Poll<End> {
         self.now = self.tick();
         self.client.woken();
         for (_, leg) in self.legs.iter_mut() {
@@ -180,7 +180,7 @@ impl Driver {
             moved |= self.take_arrivals(cx);
             // Sockets are what mostly has something.
             loop {
-                match self.read_all(cx) {
+                match self.read_all(scratch, cx) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(end) => return Poll::Ready(end),
@@ -261,7 +261,7 @@ impl Driver {
             .find_map(|(ensemble, leg)| leg.flush(now, cx).is_err().then_some(ensemble))
     }
 
-    fn read_all(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+    fn read_all(&mut self, scratch: &mut [u8], cx: &mut Context<'_>) -> Result<bool, End> {
         if self.closing.is_some() {
             return Ok(false);
         }
@@ -270,18 +270,18 @@ impl Driver {
         while let Some(ensemble) = next
             && self.client.unwritten() < HIGH_WATER
         {
-            moved |= self.read_leg(ensemble, cx);
+            moved |= self.read_leg(ensemble, scratch, cx);
             next = self.legs.behind(Some(ensemble));
         }
         if self.session.wants_client() && self.legs.pipes().all(|leg| leg.unwritten() < HIGH_WATER)
         {
-            moved |= self.read_client(cx)?;
+            moved |= self.read_client(scratch, cx)?;
         }
         Ok(moved)
     }
 
-    fn read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        match self.client.intake(cx) {
+    fn read_client(&mut self, scratch: &mut [u8], cx: &mut Context<'_>) -> Result<bool, End> {
+        match self.client.intake(scratch, cx) {
             Intake::Nothing => Ok(false),
             Intake::End => Err(End::ClientGone),
             Intake::Bytes(mut bytes) => {
@@ -296,11 +296,11 @@ impl Driver {
         }
     }
 
-    fn read_leg(&mut self, ensemble: EnsembleId, cx: &mut Context<'_>) -> bool {
+    fn read_leg(&mut self, ensemble: EnsembleId, scratch: &mut [u8], cx: &mut Context<'_>) -> bool {
         let Some(leg) = self.legs.get_mut(ensemble) else {
             return false;
         };
-        match leg.intake(cx) {
+        match leg.intake(scratch, cx) {
             Intake::Nothing => false,
             Intake::End => {
                 self.lose(ensemble, Loss::Closed);
@@ -311,9 +311,8 @@ impl Driver {
                     .frames(&mut bytes, Side::Leg(ensemble), cx)
                     .unwrap_or(0);
                 // The session may have hung up over what it read.
-                match self.legs.get_mut(ensemble) {
-                    Some(leg) => leg.give_back(bytes, used),
-                    None => pipe::discard(bytes),
+                if let Some(leg) = self.legs.get_mut(ensemble) {
+                    leg.give_back(bytes, used);
                 }
                 true
             }

@@ -20,7 +20,7 @@ use crate::session::ParkedLeg;
 use crate::wire::SessionId;
 use budget::{Budget, Share};
 pub(crate) use listing::{Listed, Report, Which};
-pub(crate) use mailbox::{Command, Mailbox};
+pub(crate) use mailbox::{Command, Mailbox, Reader};
 
 /// How long a new connection of a session waits for the older one to let go.
 const TAKEOVER: Duration = Duration::from_secs(2);

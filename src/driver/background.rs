@@ -52,7 +52,14 @@ impl Driver {
         });
     }
 
+    #[inline]
     pub(super) fn take_arrivals(&mut self, cx: &mut Context<'_>) -> bool {
+        // Mostly there is nothing to wait for.
+        !self.background.is_empty() && self.take_each_arrival(cx)
+    }
+
+    #[inline(never)]
+    fn take_each_arrival(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         while let Poll::Ready(Some(arrival)) = self.background.poll_join_next(cx) {
             // A task that was aborted has nothing to say.

@@ -20,16 +20,21 @@ impl Driver {
     ) -> Result<usize, ClientFault> {
         let mut run: Option<(Side, Range<usize>)> = None;
         let mut tallies = Tallies::default();
+        let straight_to = match from {
+            Side::Client => Side::Leg(self.session.home()),
+            Side::Leg(_) => Side::Client,
+        };
         let mut at = 0;
         let outcome = loop {
-            let stretch =
-                self.hand_in_straight(bytes.get(at..).unwrap_or_default(), from, &mut tallies);
+            let rest = bytes.get(at..).unwrap_or_default();
+            let stretch = self.hand_in_straight(rest, from, &mut tallies);
+            if stretch.bytes == bytes.len() {
+                // Mostly that is all.
+                self.write(straight_to, bytes, cx);
+                return Ok(stretch.bytes);
+            }
             if stretch.frames > 0 {
-                let to = match from {
-                    Side::Client => Side::Leg(self.session.home()),
-                    Side::Leg(_) => Side::Client,
-                };
-                self.pass_on(to, at..at + stretch.bytes, &mut run, bytes, cx);
+                self.pass_on(straight_to, at..at + stretch.bytes, &mut run, bytes, cx);
                 at += stretch.bytes;
                 if from == Side::Client && !self.session.wants_client() {
                     break Ok(at);

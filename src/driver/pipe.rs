@@ -1,6 +1,9 @@
 //! One socket with what is left over on both of its sides: bytes read that are no whole frame yet,
 //! bytes to be written that it did not take.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
@@ -16,43 +19,57 @@ use crate::session::Tick;
 const SCRATCH: usize = 64 * 1024;
 
 thread_local! {
-    /// Lent to whichever connection is read right now.
+    /// One for all connections of the thread.
     static LENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Lends the thread's buffer to the connection that is served right now: one at a time.
+///
+/// # Panics
+/// Within itself.
+pub(super) fn with_scratch<T>(serve: impl FnOnce(&mut [u8]) -> T) -> T {
+    LENT.with_borrow_mut(|scratch| {
+        scratch.resize(SCRATCH, 0);
+        serve(scratch)
+    })
+}
+
 /// What a read brought.
-pub(super) enum Intake {
+pub(super) enum Intake<'s> {
     Nothing,
     /// All unread bytes, to be given back with how many were used.
-    Bytes(Bytes),
+    Bytes(Bytes<'s>),
     /// The other side closed, or the connection broke.
     End,
 }
 
-/// Bytes in a lent buffer.
-pub(super) struct Bytes {
-    buffer: Vec<u8>,
-    filled: usize,
+/// Unread bytes.
+pub(super) enum Bytes<'s> {
+    /// In the thread's buffer.
+    Lent(&'s mut [u8]),
+    /// In a buffer of their own, where a frame is larger, or none was read.
+    Own(Vec<u8>),
 }
 
-impl std::ops::Deref for Bytes {
+impl std::ops::Deref for Bytes<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        self.buffer.get(..self.filled).unwrap_or_default()
+        match self {
+            Self::Lent(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
     }
 }
 
-impl std::ops::DerefMut for Bytes {
+impl std::ops::DerefMut for Bytes<'_> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(..self.filled).unwrap_or_default()
-    }
-}
-
-/// Gives a buffer back whose connection is gone.
-pub(super) fn discard(bytes: Bytes) {
-    if bytes.buffer.len() == SCRATCH {
-        LENT.with_borrow_mut(|lent| *lent = bytes.buffer);
+        match self {
+            Self::Lent(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
     }
 }
 
@@ -128,55 +145,62 @@ impl Pipe {
 
     /// Reads once, if not in vain already since its task was woken. What was left before comes
     /// first.
-    pub(super) fn intake(&mut self, cx: &mut Context<'_>) -> Intake {
-        let unread = self.unread;
-        if unread == Unread::Nothing {
-            return Intake::Nothing;
-        }
-        let (mut buffer, kept) = self.borrow();
-        if unread == Unread::Leftovers {
-            self.unread = Unread::Perhaps;
-            return Intake::Bytes(Bytes {
-                buffer,
-                filled: kept,
-            });
-        }
-        let mut space = ReadBuf::new(buffer.get_mut(kept..).unwrap_or_default());
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
-        let filled = kept + space.filled().len();
-        match read {
-            Poll::Ready(Ok(())) if filled > kept => Intake::Bytes(Bytes { buffer, filled }),
-            Poll::Ready(_) => {
-                discard(Bytes { buffer, filled });
-                Intake::End
+    #[inline]
+    pub(super) fn intake<'s>(&mut self, scratch: &'s mut [u8], cx: &mut Context<'_>) -> Intake<'s> {
+        match self.unread {
+            Unread::Nothing => Intake::Nothing,
+            Unread::Leftovers => {
+                self.unread = Unread::Perhaps;
+                Intake::Bytes(Bytes::Own(std::mem::take(&mut self.left)))
             }
-            Poll::Pending => {
-                self.unread = Unread::Nothing;
-                self.give_back(Bytes { buffer, filled }, 0);
-                Intake::Nothing
+            Unread::Perhaps if self.left.len() > SCRATCH / 2 => self.read_more(cx),
+            Unread::Perhaps => self.read(scratch, cx),
+        }
+    }
+
+    #[inline(never)]
+    fn read<'s>(&mut self, scratch: &'s mut [u8], cx: &mut Context<'_>) -> Intake<'s> {
+        let kept = self.left.len();
+        let mut space = ReadBuf::new(scratch.get_mut(kept..).unwrap_or_default());
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
+        match (read, space.filled().len()) {
+            (Poll::Pending, _) => self.nothing(),
+            (Poll::Ready(Err(_)), _) | (_, 0) => Intake::End,
+            (Poll::Ready(Ok(())), more) => {
+                if let Some(start) = scratch.get_mut(..kept)
+                    && kept > 0
+                {
+                    start.copy_from_slice(&self.left);
+                    self.left = Vec::new();
+                }
+                let bytes = scratch.get_mut(..kept + more).unwrap_or_default();
+                Intake::Bytes(Bytes::Lent(bytes))
             }
         }
     }
 
-    /// A buffer with the leftovers at its start and room behind: the thread's where they fit,
-    /// their own where a frame is larger.
-    fn borrow(&mut self) -> (Vec<u8>, usize) {
+    /// Reads more of a large frame.
+    #[inline(never)]
+    fn read_more(&mut self, cx: &mut Context<'_>) -> Intake<'static> {
         let kept = self.left.len();
-        if kept <= SCRATCH / 2 {
-            let mut buffer = LENT.with_borrow_mut(std::mem::take);
-            buffer.resize(SCRATCH, 0);
-            if kept > 0 {
-                if let Some(start) = buffer.get_mut(..kept) {
-                    start.copy_from_slice(&self.left);
-                }
-                self.left = Vec::new();
-            }
-            return (buffer, kept);
-        }
-        let mut buffer = std::mem::take(&mut self.left);
         // What a frame's length promises is not reserved before it comes.
-        buffer.resize(kept + 4 * SCRATCH, 0);
-        (buffer, kept)
+        self.left.resize(kept + 4 * SCRATCH, 0);
+        let mut space = ReadBuf::new(self.left.get_mut(kept..).unwrap_or_default());
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
+        let more = space.filled().len();
+        self.left.truncate(kept + more);
+        match read {
+            Poll::Pending => self.nothing(),
+            Poll::Ready(Ok(())) if more > 0 => {
+                Intake::Bytes(Bytes::Own(std::mem::take(&mut self.left)))
+            }
+            Poll::Ready(_) => Intake::End,
+        }
+    }
+
+    const fn nothing<'s>(&mut self) -> Intake<'s> {
+        self.unread = Unread::Nothing;
+        Intake::Nothing
     }
 
     /// The frames given back were not all looked at: the next intake starts with them.
@@ -186,22 +210,24 @@ impl Pipe {
         }
     }
 
-    /// Takes the buffer back and keeps what was not used.
-    pub(super) fn give_back(&mut self, bytes: Bytes, used: usize) {
-        let Bytes { mut buffer, filled } = bytes;
-        if buffer.len() == SCRATCH {
-            if used < filled {
-                self.left = buffer.get(used..filled).unwrap_or_default().to_vec();
-            }
-            LENT.with_borrow_mut(|lent| *lent = buffer);
-            return;
+    /// Keeps what was not used.
+    #[inline]
+    pub(super) fn give_back(&mut self, bytes: Bytes<'_>, used: usize) {
+        match bytes {
+            Bytes::Lent(bytes) => match bytes.get(used..) {
+                Some(rest) if !rest.is_empty() => self.left = rest.to_vec(),
+                _ => {}
+            },
+            Bytes::Own(bytes) => self.keep(bytes, used),
         }
-        buffer.truncate(filled);
-        buffer.drain(..used.min(filled));
-        if buffer.len() <= SCRATCH / 2 {
-            buffer.shrink_to_fit();
+    }
+
+    fn keep(&mut self, mut bytes: Vec<u8>, used: usize) {
+        bytes.drain(..used.min(bytes.len()));
+        if bytes.len() <= SCRATCH / 2 {
+            bytes.shrink_to_fit();
         }
-        self.left = buffer;
+        self.left = bytes;
     }
 
     /// Writes what the socket takes now and keeps the rest, behind what waits already.
@@ -221,7 +247,7 @@ impl Pipe {
         if self.stream.holds_back() {
             self.held_back = HeldBack::Perhaps;
         }
-        if !self.broken {
+        if !self.broken && !rest.is_empty() {
             self.unwritten.extend_from_slice(rest);
         }
     }
@@ -260,7 +286,16 @@ impl Pipe {
     ///
     /// # Errors
     /// When the connection is broken.
+    #[inline]
     pub(super) fn flush(&mut self, now: Tick, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.unwritten.is_empty() && self.held_back == HeldBack::Nothing && !self.broken {
+            return Ok(());
+        }
+        self.flush_all(now, cx)
+    }
+
+    #[inline(never)]
+    fn flush_all(&mut self, now: Tick, cx: &mut Context<'_>) -> io::Result<()> {
         if self.unwritten() > 0 && self.stream.holds_back() {
             self.held_back = HeldBack::Perhaps;
         }
@@ -308,86 +343,5 @@ impl Pipe {
             self.unwritten.drain(..self.written);
             self.written = 0;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use tokio::io::AsyncReadExt;
-    use tokio::time::timeout;
-
-    use super::*;
-
-    /// The driver looks at a pipe when it is woken, and asks it for no more than to be flushed.
-    #[tokio::test]
-    async fn what_a_stream_holds_back_goes_out_when_its_socket_takes_it() {
-        let (mut near, mut far) = crate::tls::tests::pair(1_000).await;
-        for (queued, size) in [(false, 20_000), (true, 20_000), (false, 300_000), (true, 3)] {
-            let mut pipe = Pipe::new(near);
-            let sent: Vec<u8> = (0..size).map(|n: u32| n.to_be_bytes()[3]).collect();
-            let mut unsent = Some(sent.clone());
-            let driver = poll_fn(|cx| {
-                match unsent.take() {
-                    Some(bytes) if queued => pipe.queue(bytes),
-                    Some(bytes) => pipe.write(&bytes, cx),
-                    None => {}
-                }
-                pipe.flush(Tick::default(), cx).unwrap();
-                Poll::<()>::Pending
-            });
-            let mut received = vec![0; sent.len()];
-            let reading = timeout(
-                std::time::Duration::from_secs(10),
-                far.read_exact(&mut received),
-            );
-            tokio::select! {
-                () = driver => {}
-                read = reading => { read.expect("all of it comes").unwrap(); }
-            }
-            assert!(received == sent && pipe.unwritten() == 0);
-            near = pipe.stream;
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_written_is_not_kept_though_there_is_always_more_to_write() {
-        let (near, mut far) = tokio::io::duplex(1_000);
-        let mut pipe = Pipe::new(Stream::Memory(near));
-        pipe.queue(vec![7; 3_000]);
-        for _ in 0..1_000 {
-            pipe.queue(vec![7; 500]);
-            flush(&mut pipe, Tick(0)).await;
-            let mut read = [0; 500];
-            far.read_exact(&mut read).await.unwrap();
-            assert!(pipe.unwritten() > 0 && read == [7; 500]);
-        }
-        assert!(pipe.unwritten.capacity() < 20_000);
-    }
-
-    #[tokio::test]
-    async fn it_is_known_since_when_nothing_is_taken() {
-        let (near, mut far) = tokio::io::duplex(100);
-        let mut pipe = Pipe::new(Stream::Memory(near));
-        pipe.queue(vec![7; 300]);
-        let mut since = async |now| {
-            flush(&mut pipe, Tick(now)).await;
-            pipe.stuck()
-        };
-        assert_eq!(since(1).await, Some(Tick(1)));
-        assert_eq!(since(2).await, Some(Tick(1)));
-        far.read_exact(&mut [0; 50]).await.unwrap();
-        assert_eq!(since(3).await, Some(Tick(3)), "some was taken");
-        assert_eq!(since(4).await, Some(Tick(3)));
-        far.read_exact(&mut [0; 100]).await.unwrap();
-        assert_eq!(since(5).await, Some(Tick(5)));
-        far.read_exact(&mut [0; 100]).await.unwrap();
-        assert_eq!(since(6).await, None, "all was");
-    }
-
-    async fn flush(pipe: &mut Pipe, now: Tick) {
-        let flushed = poll_fn(|cx| Poll::Ready(pipe.flush(now, cx)));
-        flushed.await.unwrap();
     }
 }

@@ -163,13 +163,14 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
-    use crate::registry::Place;
+    use crate::registry::{Place, Reader};
     use crate::wire::connect::Credentials;
 
     /// Answers as a driver does, as often as it is asked.
     async fn answers(place: &Place, id: SessionId) {
+        let mut mailbox = Reader::new(Arc::clone(&place.mailbox));
         poll_fn(|cx| {
-            for command in place.mailbox.take(cx) {
+            for command in mailbox.take(cx) {
                 if let Command::Describe(sender) = command {
                     let description = Description {
                         session: id,

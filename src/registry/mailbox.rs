@@ -1,5 +1,6 @@
 //! How a connection is told what others want of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
@@ -24,7 +25,11 @@ pub(crate) enum Command {
 
 /// Where a connection is told.
 #[derive(Debug, Default)]
-pub(crate) struct Mailbox(Mutex<Letters>);
+pub(crate) struct Mailbox {
+    letters: Mutex<Letters>,
+    /// Whether there may be any: asked with each of a connection's polls, where a lock costs more.
+    unread: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Letters {
@@ -34,24 +39,49 @@ struct Letters {
 
 impl Mailbox {
     pub(super) fn send(&self, command: Command) {
-        let mut letters = lock(&self.0);
+        let mut letters = lock(&self.letters);
         letters.commands.push(command);
-        if let Some(reader) = letters.reader.take() {
-            reader.wake();
+        self.unread.store(true, Ordering::Release);
+        if let Some(reader) = &letters.reader {
+            reader.wake_by_ref();
+        }
+    }
+}
+
+/// The connection's side of its mailbox.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    mailbox: Arc<Mailbox>,
+    /// Who is woken when something comes.
+    woken: Option<Waker>,
+}
+
+impl Reader {
+    pub(crate) const fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            mailbox,
+            woken: None,
         }
     }
 
-    /// All that has come; with nothing there, the task is woken when something does.
-    pub(crate) fn take(&self, cx: &Context<'_>) -> Vec<Command> {
-        let mut letters = lock(&self.0);
-        if letters.commands.is_empty()
-            && !letters
-                .reader
-                .as_ref()
-                .is_some_and(|reader| reader.will_wake(cx.waker()))
+    /// All that has come since; the task is woken when something does.
+    #[inline]
+    pub(crate) fn take(&mut self, cx: &Context<'_>) -> Vec<Command> {
+        let woken = self.woken.as_ref();
+        if woken.is_some_and(|woken| woken.will_wake(cx.waker()))
+            && !self.mailbox.unread.load(Ordering::Acquire)
         {
-            letters.reader = Some(cx.waker().clone());
+            return Vec::new();
         }
+        self.look(cx)
+    }
+
+    #[inline(never)]
+    fn look(&mut self, cx: &Context<'_>) -> Vec<Command> {
+        let mut letters = lock(&self.mailbox.letters);
+        self.woken = Some(cx.waker().clone());
+        letters.reader.clone_from(&self.woken);
+        self.mailbox.unread.store(false, Ordering::Release);
         std::mem::take(&mut letters.commands)
     }
 }

@@ -56,7 +56,7 @@ async fn a_connection_that_just_ends_leaves_nothing_behind() {
 async fn an_older_connection_is_told_to_go_and_hands_over() {
     let registry = Registry::default();
     let (older, _) = registry.enter(ID, PASSWORD).await;
-    let mailbox = Arc::clone(&older.mailbox);
+    let mut mailbox = Reader::new(Arc::clone(&older.mailbox));
     let leaves = tokio::spawn(async move {
         let told = std::future::poll_fn(|cx| match mailbox.take(cx) {
             commands if commands.is_empty() => std::task::Poll::Pending,
@@ -72,7 +72,8 @@ async fn an_older_connection_is_told_to_go_and_hands_over() {
 
 /// Leaves once it is told to.
 async fn leaves(place: Place) {
-    std::future::poll_fn(|cx| match place.mailbox.take(cx) {
+    let mut mailbox = Reader::new(Arc::clone(&place.mailbox));
+    std::future::poll_fn(|cx| match mailbox.take(cx) {
         commands if commands.is_empty() => std::task::Poll::Pending,
         _ => std::task::Poll::Ready(()),
     })

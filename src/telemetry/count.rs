@@ -138,26 +138,36 @@ impl Tally {
         self.asked(number, 1, payload.len());
     }
 
+    #[inline]
+    fn end_run_of_requests(&mut self) {
+        if self.asked.frames > 0 {
+            self.count_asked();
+        }
+    }
+
     #[inline(never)]
     fn count_asked(&mut self) {
         let run = std::mem::take(&mut self.asked);
-        if run.frames > 0 {
-            let place = OpCode::of(run.kind).place();
-            let operation = self.counters.operation(place);
-            operation.requests.add(run.frames);
-            operation.request_bytes.add(run.bytes());
+        let place = OpCode::of(run.kind).place();
+        let operation = self.counters.operation(place);
+        operation.requests.add(run.frames);
+        operation.request_bytes.add(run.bytes());
+    }
+
+    #[inline]
+    fn end_run_of_replies(&mut self) {
+        if self.answered.frames > 0 {
+            self.count_answered();
         }
     }
 
     #[inline(never)]
     fn count_answered(&mut self) {
         let run = std::mem::take(&mut self.answered);
-        if run.frames > 0 {
-            let (place, microseconds) = run.kind;
-            let operation = self.counters.operation(place);
-            operation.response_bytes.add(run.bytes());
-            operation.latency.observe_all(microseconds, run.frames);
-        }
+        let (place, microseconds) = run.kind;
+        let operation = self.counters.operation(place);
+        operation.response_bytes.add(run.bytes());
+        operation.latency.observe_all(microseconds, run.frames);
     }
 }
 
@@ -165,7 +175,7 @@ impl Meter for Tally {
     #[inline]
     fn asked(&mut self, number: i32, requests: u32, bytes: usize) {
         if number != self.asked.kind {
-            self.count_asked();
+            self.end_run_of_requests();
             self.asked.kind = number;
         }
         self.asked.add(requests, bytes);
@@ -175,7 +185,7 @@ impl Meter for Tally {
     fn replied(&mut self, replied: Replied) {
         let kind = (replied.op.place(), replied.microseconds);
         if kind != self.answered.kind {
-            self.count_answered();
+            self.end_run_of_replies();
             self.answered.kind = kind;
         }
         self.answered.add(replied.replies, replied.bytes);
@@ -197,9 +207,10 @@ impl Meter for Tally {
 }
 
 impl Drop for Tally {
+    #[inline]
     fn drop(&mut self) {
-        self.count_asked();
-        self.count_answered();
+        self.end_run_of_requests();
+        self.end_run_of_replies();
     }
 }
 
