@@ -1,6 +1,6 @@
 //! From YAML to a configuration that can be run.
 //!
-//! Three steps: `raw` is the file with places and unknown keys refused, `check` judges all of
+//! Three steps: `raw` is the file with places and the keys nobody knows put aside, `check` judges all of
 //! it and collects every mistake, and what comes out is a [`Config`] in which a route without an
 //! ensemble, an overlap or an address that must not be listened on cannot exist. All keys are
 //! explained in `config/reference.yaml`; `config/rejected` shows the words for each mistake.
@@ -9,8 +9,8 @@
 //!
 //! * Scalars are read as text, and a key without a value is a mistake: YAML's guesses (`no` as
 //!   false, `12:30` as a number, nothing as the default) help nobody at night.
-//! * What the parser itself refuses (syntax, unknown and duplicate keys, a list where a map has to
-//!   be) stops at the first mistake; everything behind that is reported together.
+//! * What the parser itself refuses (syntax, duplicate keys, a list where a map has to be) stops at
+//!   the first mistake; everything behind that is reported together.
 //! * One server in two ensembles is refused. It is a slip of copying in every case we could think
 //!   of, and its effect (writes of one region landing in another) is found late.
 
@@ -19,6 +19,7 @@ mod complaint;
 mod effective;
 mod raw;
 mod scalar;
+mod strict;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ mod listen;
 mod tls;
 
 use super::raw::{Pairs, RawConfig, RawEnsemble, RawTarget, Text};
+use super::strict::{Strict, Unknown};
 use super::{Complaint, Config, Ensemble, LogFormat, Mistake, Server, scalar};
 use crate::route::{BarrierKind, EnsembleId, Entry, RouteFault, RouteMap};
 use crate::session::{OnExpiry, OnUnreachable, Policy};
@@ -19,7 +20,7 @@ use crate::wire::words::Word;
 const MOST_ENSEMBLES: usize = 1000;
 
 /// Files with relative names are in `folder`.
-pub(super) fn check(raw: RawConfig, folder: &Path) -> Result<Config, Vec<Mistake>> {
+pub(super) fn check(raw: Strict<RawConfig>, folder: &Path) -> Result<Config, Vec<Mistake>> {
     let mut checker = Checker {
         folder: folder.to_owned(),
         ..Checker::default()
@@ -49,7 +50,8 @@ struct Written {
 }
 
 impl Checker {
-    fn config(&mut self, raw: RawConfig) -> Option<Config> {
+    fn config(&mut self, raw: Strict<RawConfig>) -> Option<Config> {
+        let raw = self.known_keys(raw);
         let limits = self.limits(&raw);
         let ensembles = self.ensembles(raw.ensembles);
         let home = self.home(raw.home.as_ref(), &ensembles);
@@ -59,7 +61,7 @@ impl Checker {
             raw.listen.as_ref(),
             raw.admin.as_ref(),
         );
-        let client_tls = self.client_tls(raw.client_tls.as_ref(), &listen);
+        let client_tls = self.client_tls(raw.client_tls, &listen);
         let config = Config {
             listen,
             socket_mode: self.or(raw.socket_mode.as_ref(), 0o600, scalar::socket_mode),
@@ -124,7 +126,7 @@ impl Checker {
         written.iter().filter_map(name).collect()
     }
 
-    fn ensembles(&mut self, raw: Option<Spanned<Pairs<RawEnsemble>>>) -> Vec<Ensemble> {
+    fn ensembles(&mut self, raw: Option<Spanned<Pairs<Strict<RawEnsemble>>>>) -> Vec<Ensemble> {
         let Some(raw) = raw else {
             self.missing(
                 Location::UNKNOWN,
@@ -141,13 +143,14 @@ impl Checker {
             .value
             .0
             .into_iter()
-            .map(|(key, value)| self.ensemble(&key, &value.value))
+            .map(|(key, value)| self.ensemble(&key, value.value))
             .collect();
         ensembles.sort_by(|a, b| a.name.cmp(&b.name));
         ensembles
     }
 
-    fn ensemble(&mut self, key: &Text, raw: &RawEnsemble) -> Ensemble {
+    fn ensemble(&mut self, key: &Text, raw: Strict<RawEnsemble>) -> Ensemble {
+        let raw = self.known_keys(raw);
         if let Err(complaint) = scalar::name(&key.value) {
             self.blame(key.referenced, complaint);
         }
@@ -186,7 +189,7 @@ impl Checker {
                 warm: self.or(raw.warm.as_ref(), false, scalar::boolean),
                 elide_barriers: self.or(raw.elide_barriers.as_ref(), None, scalar::elide_barriers),
             },
-            tls: self.server_tls(raw.tls.as_ref()),
+            tls: self.server_tls(raw.tls),
             credentials: raw.credentials.as_ref().map(|file| self.file(file)),
         }
     }
@@ -252,7 +255,7 @@ impl Checker {
         let mut entries: Vec<Entry> = Vec::new();
         for (index, (prefix, target)) in raw.value.0.into_iter().enumerate() {
             let route = self.route(prefix, target);
-            let id = self.known(&route, ensembles).unwrap_or_else(|| {
+            let id = self.owner(&route, ensembles).unwrap_or_else(|| {
                 // An ensemble of its own, so that it overlaps nothing.
                 let stand_in = u16::try_from(MOST_ENSEMBLES + index).unwrap_or(u16::MAX);
                 EnsembleId::new(stand_in)
@@ -272,13 +275,16 @@ impl Checker {
         let at = target.referenced;
         let (ensemble, root, at) = match target.value {
             RawTarget::Name(name) => (name, None, at),
-            RawTarget::Mount(mount) => match mount.ensemble {
-                Some(text) => (text.value, mount.root, text.referenced),
-                None => {
-                    self.missing(at, "ensemble", "`ensemble: NAME`");
-                    (String::new(), mount.root, at)
+            RawTarget::Mount(mount) => {
+                let mount = self.known_keys(mount);
+                match mount.ensemble {
+                    Some(text) => (text.value, mount.root, text.referenced),
+                    None => {
+                        self.missing(at, "ensemble", "`ensemble: NAME`");
+                        (String::new(), mount.root, at)
+                    }
                 }
-            },
+            }
         };
         Written {
             prefix,
@@ -289,7 +295,7 @@ impl Checker {
     }
 
     /// The ensemble of a route; no second complaint where the name is missing.
-    fn known(&mut self, route: &Written, ensembles: &[Ensemble]) -> Option<EnsembleId> {
+    fn owner(&mut self, route: &Written, ensembles: &[Ensemble]) -> Option<EnsembleId> {
         if route.ensemble.is_empty() {
             return None;
         }
@@ -385,8 +391,24 @@ impl Checker {
         }
     }
 
+    /// What a map holds, once the keys that have no place there are complained about.
+    fn known_keys<T>(&mut self, map: Strict<T>) -> T {
+        for Unknown { key, allowed } in map.unknown {
+            let complaint = Complaint::UnknownKey {
+                found: key.value,
+                allowed: allowed.iter().copied().map(str::to_owned).collect(),
+            };
+            self.blame(key.referenced, complaint);
+        }
+        map.value
+    }
+
+    /// A key that has to be there is not, unless it was only misspelt: that is said already.
     fn missing(&mut self, at: Location, key: &'static str, example: &'static str) {
-        self.blame(at, Complaint::Missing { key, example });
+        let is_meant = |mistake: &Mistake| mistake.complaint.suggests() == Some(key);
+        if !self.mistakes.iter().any(is_meant) {
+            self.blame(at, Complaint::Missing { key, example });
+        }
     }
 
     fn blame(&mut self, at: Location, complaint: Complaint) {

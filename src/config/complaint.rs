@@ -213,6 +213,16 @@ pub enum Complaint {
     },
 }
 
+impl Complaint {
+    /// The key that an unknown one is likely meant to be.
+    pub(super) fn suggests(&self) -> Option<&str> {
+        let Self::UnknownKey { found, allowed } = self else {
+            return None;
+        };
+        nearest(found, allowed)
+    }
+}
+
 /// What the parser refuses, in our words where we have better ones.
 pub(super) fn from_yaml(error: &serde_yaml::Error) -> Mistake {
     use serde_yaml::Error as Yaml;
@@ -222,12 +232,6 @@ pub(super) fn from_yaml(error: &serde_yaml::Error) -> Mistake {
         reason = "a foreign enum; its other words are good enough"
     )]
     let complaint = match error {
-        Yaml::SerdeUnknownField {
-            field, expected, ..
-        } => Complaint::UnknownKey {
-            found: field.clone(),
-            allowed: expected.iter().map(ToString::to_string).collect(),
-        },
         Yaml::DuplicateMappingKey { key, .. } => {
             Complaint::DuplicateKey(key.clone().unwrap_or_default())
         }
@@ -345,22 +349,27 @@ struct Hint<'a>(&'a str, &'a [String]);
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(found, known) = self;
-        // Of very short words everything is near.
-        let most = match found.chars().count() {
-            0..=2 => 0,
-            3 => 1,
-            _ => 2,
-        };
-        let near = known
-            .iter()
-            .map(|word| (distance(found, word), word))
-            .filter(|(distance, _)| *distance <= most)
-            .min();
-        match near {
-            Some((_, word)) => write!(f, "; did you mean `{word}`?"),
+        match nearest(found, known) {
+            Some(word) => write!(f, "; did you mean `{word}`?"),
             None => f.write_str("."),
         }
     }
+}
+
+/// The known word that this is likely meant to be.
+fn nearest<'w>(found: &str, known: &'w [String]) -> Option<&'w str> {
+    // Of very short words everything is near.
+    let most = match found.chars().count() {
+        0..=2 => 0,
+        3 => 1,
+        _ => 2,
+    };
+    let near = known
+        .iter()
+        .map(|word| (distance(found, word), word))
+        .filter(|(distance, _)| *distance <= most)
+        .min();
+    near.map(|(_, word)| word.as_str())
 }
 
 /// What a path has to look like instead.

@@ -1,4 +1,5 @@
-//! The file as it is written: known keys only, every value with its place.
+//! The file as it is written: every value with its place. Each of these maps is read as
+//! [`Strict`], which tells the keys that it does not know.
 //!
 //! Scalars are kept as text whatever YAML would make of them, so that the checks can quote what
 //! was found and judge all of it in one go.
@@ -10,18 +11,19 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde_yaml::Spanned;
 
+use super::strict::Strict;
+
 /// A scalar and where it stands.
 pub(super) type Text = Spanned<String>;
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
     pub(super) listen: Option<Spanned<RawListen>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) socket_mode: Option<Text>,
     #[serde(default, deserialize_with = "given")]
-    pub(super) client_tls: Option<Spanned<RawClientTls>>,
+    pub(super) client_tls: Option<Spanned<Strict<RawClientTls>>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) allow_remote: Option<Text>,
     #[serde(default, deserialize_with = "given")]
@@ -33,7 +35,7 @@ pub(super) struct RawConfig {
     #[serde(default, deserialize_with = "given")]
     pub(super) state: Option<Text>,
     #[serde(default, deserialize_with = "given")]
-    pub(super) ensembles: Option<Spanned<Pairs<RawEnsemble>>>,
+    pub(super) ensembles: Option<Spanned<Pairs<Strict<RawEnsemble>>>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) routes: Option<Spanned<Pairs<RawTarget>>>,
     #[serde(default, deserialize_with = "given")]
@@ -71,7 +73,6 @@ pub(super) struct RawConfig {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawEnsemble {
     #[serde(default, deserialize_with = "given")]
     pub(super) servers: Option<Spanned<Vec<Text>>>,
@@ -88,7 +89,7 @@ pub(super) struct RawEnsemble {
     #[serde(default, deserialize_with = "given")]
     pub(super) elide_barriers: Option<Text>,
     #[serde(default, deserialize_with = "given")]
-    pub(super) tls: Option<Spanned<RawTls>>,
+    pub(super) tls: Option<Spanned<Strict<RawTls>>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) credentials: Option<Text>,
 }
@@ -101,7 +102,6 @@ pub(super) enum RawListen {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawTls {
     #[serde(default, deserialize_with = "given")]
     pub(super) ca: Option<Text>,
@@ -114,7 +114,6 @@ pub(super) struct RawTls {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawClientTls {
     #[serde(default, deserialize_with = "given")]
     pub(super) certificate: Option<Text>,
@@ -128,11 +127,10 @@ pub(super) struct RawClientTls {
 #[derive(Debug)]
 pub(super) enum RawTarget {
     Name(String),
-    Mount(RawMount),
+    Mount(Strict<RawMount>),
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RawMount {
     #[serde(default, deserialize_with = "given")]
     pub(super) ensemble: Option<Text>,
@@ -227,7 +225,7 @@ impl<'de> Deserialize<'de> for RawTarget {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawTarget, A::Error> {
-                RawMount::deserialize(MapAccessDeserializer::new(map)).map(RawTarget::Mount)
+                Strict::deserialize(MapAccessDeserializer::new(map)).map(RawTarget::Mount)
             }
         }
 

@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use serde_yaml::{Location, Spanned};
 
 use super::super::raw::{RawClientTls, RawTls, Text};
+use super::super::strict::Strict;
 use super::super::{ClientTls, Complaint, KeyPair, Place, ServerTls, scalar};
 use super::Checker;
 
 impl Checker {
     /// TLS to an ensemble.
-    pub(super) fn server_tls(&mut self, raw: Option<&Spanned<RawTls>>) -> Option<ServerTls> {
-        let Spanned {
-            value, referenced, ..
-        } = raw?;
-        let ca = self.required(value.ca.as_ref(), *referenced, "ca", "`ca: FILE`");
+    pub(super) fn server_tls(&mut self, raw: Option<Spanned<Strict<RawTls>>>) -> Option<ServerTls> {
+        let raw = raw?;
+        let (value, at) = (self.known_keys(raw.value), raw.referenced);
+        let ca = self.required(value.ca.as_ref(), at, "ca", "`ca: FILE`");
         let identity = if value.certificate.is_none() && value.key.is_none() {
             None
         } else {
-            self.key_pair(value.certificate.as_ref(), value.key.as_ref(), *referenced)
+            self.key_pair(value.certificate.as_ref(), value.key.as_ref(), at)
         };
         Some(ServerTls {
             ca: ca?,
@@ -30,18 +30,17 @@ impl Checker {
     /// TLS from clients.
     pub(super) fn client_tls(
         &mut self,
-        raw: Option<&Spanned<RawClientTls>>,
+        raw: Option<Spanned<Strict<RawClientTls>>>,
         listen: &[Place],
     ) -> Option<ClientTls> {
-        let Spanned {
-            value, referenced, ..
-        } = raw?;
+        let raw = raw?;
+        let (value, at) = (self.known_keys(raw.value), raw.referenced);
         if listen.iter().all(|place| matches!(place, Place::Unix(_))) && !listen.is_empty() {
-            self.blame(*referenced, Complaint::IdleClientTls);
+            self.blame(at, Complaint::IdleClientTls);
         }
         let client_ca = value.client_ca.as_ref().map(|file| self.file(file));
         Some(ClientTls {
-            identity: self.key_pair(value.certificate.as_ref(), value.key.as_ref(), *referenced)?,
+            identity: self.key_pair(value.certificate.as_ref(), value.key.as_ref(), at)?,
             client_ca,
         })
     }
