@@ -1,9 +1,9 @@
 //! From YAML to a configuration that can be run.
 //!
-//! Three steps: `raw` is the file with places and the keys nobody knows put aside, `check` judges all of
-//! it and collects every mistake, and what comes out is a [`Config`] in which a route without an
-//! ensemble, an overlap or an address that must not be listened on cannot exist. All keys are
-//! explained in `config/reference.yaml`; `config/rejected` shows the words for each mistake.
+//! Three steps: `raw` is the file with places, and with keys that nobody knows put aside; `check`
+//! judges all of it and collects every mistake; what comes out is a [`Config`] in which a route
+//! without an ensemble, an overlap or an address that must not be listened on cannot exist. All keys
+//! are explained in `config/reference.yaml`; `config/rejected` shows the words for each mistake.
 //!
 //! # Decisions
 //!

@@ -231,7 +231,8 @@ pub(super) async fn serve(granted: Granted, current: &Current, connections: &Tas
     } = granted;
     let (id, address) = (me.session, client.address());
     let of = || scope::session(id, address);
-    // Since it has its place, commands arrive. What was said before, during the handshake, is seen here.
+    // Since it has its place, commands arrive. What was said before, during the handshake, is seen
+    // here.
     let shared = &*current.get();
     let mut session = Session::new(shared.settings(), me, origin, Tick::default());
     session.resume(legs, Tick::default());

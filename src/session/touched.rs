@@ -57,7 +57,8 @@ impl Touched {
         }
     }
 
-    /// How the path noted last begins, if this one begins so too: nothing has to be noted of it then.
+    /// How the path noted last begins, if this one begins so too: then nothing has to be noted of
+    /// it.
     #[inline]
     pub(super) fn shared(&self, path: &[u8]) -> Option<&Beginning> {
         self.recent
