@@ -103,7 +103,7 @@ const CASES: [Case; 9] = [
         name: "the same, each elsewhere",
         load: Load::Same(OpCode::GetData, APART),
         map: Map::Two,
-        budget: 400.0,
+        budget: 447.0,
     },
     Case {
         name: "two ensembles, setData at home",

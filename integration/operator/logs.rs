@@ -260,8 +260,8 @@ fn another_filter_holds_at_once_and_a_wrong_one_changes_nothing() {
     sidecar.rewrite(&setup.log("error"));
     sidecar.signal(Signal::HUP);
     let before = Instant::now();
-    while sidecar.log().matches("client gone").count() < 3 && before.elapsed() < PATIENCE {
-        // Until one goes unheard.
+    while before.elapsed() < PATIENCE {
+        // Until one goes unheard: those that are there before the file is read are not.
         let told = sidecar.log().matches("client gone").count();
         drop(Raw::connect(sidecar.address(), SESSION));
         thread::sleep(Duration::from_millis(300));

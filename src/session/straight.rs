@@ -3,10 +3,11 @@
 //! say, so they are looked at together, and little is kept of them.
 //!
 //! A request goes straight if nothing is held back that it would have to wait for, home is the
-//! ensemble touched last and its lead has happened ([`Switch::has_led`]), and its bytes can stay as
-//! they are ([`Planner::unchanged`]). It then is kept here, behind all that is kept elsewhere. Its reply
-//! goes straight if no other is owed before. It is not translated: of home's only those are whose
-//! request was, so that what a server sends there is passed on unread.
+//! ensemble touched last and its lead has happened
+//! ([`has_led`](super::switch::Switch::has_led)), and its bytes can stay as they are
+//! ([`Planner::unchanged`]). It then is kept here, behind all that is kept elsewhere. Its reply goes
+//! straight if no other is owed before. It is not translated: of home's only those are whose request
+//! was, so that what a server sends there is passed on unread.
 //!
 //! Before a request that does not go straight, and for a reply that is found nowhere else, what is
 //! kept here is moved to where all others are ([`Session::unfold`]). So the rules do not know of
