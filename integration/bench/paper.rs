@@ -14,6 +14,7 @@
 
 mod burst;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use hdrhistogram::Histogram;
 use tokio::runtime::Runtime;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::ZOONET;
 use super::figures::{Record, named};
@@ -35,6 +37,10 @@ use crate::testbed::zookeeper::{Ensemble, Plan, Server};
 use burst::{Client, Discipline, Mix, Seen};
 
 const PATHS: [&str; 2] = ["/us/bench", "/eu/bench"];
+
+/// How often znodes are created at most, and how long after one another: an election takes a second.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How far the experiment goes.
 #[derive(Clone, Copy, Debug)]
@@ -267,6 +273,19 @@ struct World {
     _wan: Vec<Relay>,
 }
 
+/// Creates znodes or finds them there. A server ends its connections when it has lost its leader, as it
+/// may where all of them have just been started on a busy machine: then it is tried again.
+async fn create(server: SocketAddr, paths: &[&str]) -> anyhow::Result<()> {
+    for _ in 1..TRIES {
+        match wire::create(server, paths, burst::VALUE).await {
+            Err(error) if error.is::<io::Error>() => eprintln!("paper: znodes, again: {error}"),
+            created => return created,
+        }
+        sleep(PAUSE).await;
+    }
+    wire::create(server, paths, burst::VALUE).await
+}
+
 impl World {
     fn start(round_trip: Duration) -> Self {
         let launch = |name| Plan::new(name).voters(3).observers(1).launch();
@@ -321,7 +340,7 @@ impl World {
             paths.extend((0..MOST_ZNODES).map(|number| burst::znode(path, number)));
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
             for server in [self.stretched.near, served.near] {
-                wire::create(server, &paths, burst::VALUE).await?;
+                create(server, &paths).await?;
             }
         }
         Ok(())
